@@ -1,0 +1,29 @@
+# What Debian 12 gives. Each is looked for here and nowhere else.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing>=2.3)
+set(WEIR_URING PkgConfig::URING)
+
+pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
+
+# libucl reads the settings: the format of nginx and JSON alike, with errors that name the line.
+find_library(UCL_LIBRARY ucl REQUIRED)
+set(WEIR_UCL ${UCL_LIBRARY})
+
+pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
+if(SYSTEMD_FOUND)
+    set(WEIR_SYSTEMD PkgConfig::SYSTEMD)
+    add_compile_definitions(WEIR_HAVE_SYSTEMD)
+endif()
+
+pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+set(WEIR_JEMALLOC PkgConfig::JEMALLOC)
+if(WEIR_SANITIZE)
+    set(WEIR_JEMALLOC) # the sanitizers bring their own allocator
+endif()
+
+find_path(SDT_INCLUDE sys/sdt.h)
+if(SDT_INCLUDE)
+    add_compile_definitions(WEIR_HAVE_SDT)
+endif()

@@ -1,0 +1,1 @@
+# Installed files: library, headers, pkg-config, CMake package, man pages.
