@@ -1,0 +1,135 @@
+/*
+ * weir/topic.h - topics and their handlers: an event emitter that crosses cores.
+ *
+ * A topic is a dotted name ("trade.eu.fx"). Handlers are installed on one reactor and run there. Names may hold
+ * wildcards where a handler is installed: `*` is exactly one part, `**` any number of parts, none included
+ * (as in EventEmitter2). Names match byte by byte; an empty part is a part.
+ *
+ *   weir_emit   runs the pinned handlers of this reactor now, before it returns, in order of priority and then
+ *               of installation; what is keyed or stealable is queued
+ *   weir_post   copies the event and runs it later: here, on another reactor, or where its key lives
+ *
+ * Events with one key run in order, always, one at a time, for each handler. An event named "error" (or
+ * "error.anything") that no handler listens to is logged and counted, never silent. Handlers may install and remove
+ * handlers, themselves too: a handler added during an emit first runs at the next one, a removed one does not run
+ * any more.
+ */
+#ifndef WEIR_TOPIC_H
+#define WEIR_TOPIC_H
+
+#include <weir/base.h>
+
+WEIR_BEGIN
+
+/* A name known to the runtime; valid on all its reactors until it closes. Zero is no topic. */
+struct weir_topic {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+/* A handler installed on one reactor. Zero is no subscription. */
+struct weir_subscription {
+    uint32_t slot;
+    uint32_t generation;
+};
+
+struct weir_event {
+    uint64_t id;            /* {reactor, number}: unique in the runtime's life */
+    uint64_t cause_id;      /* the event whose handler made this one; 0: came from outside */
+    struct weir_topic topic;
+    uint32_t body_bytes;
+    uint32_t flags;         /* WEIR_EVENT_... */
+    uint64_t key;           /* meaningful with WEIR_EVENT_KEYED */
+    const void *body;       /* valid until the handler returns; copy what you keep */
+};
+
+enum {
+    WEIR_EVENT_KEYED = 1u << 0,
+};
+
+/*
+ * What a handler is. `on` is the reactor it runs on: for a stealable handler maybe not the one it was
+ * installed on, so it must take everything it needs from `on` and `event`.
+ */
+typedef void (*weir_handler_fn)(struct weir_reactor *on, const struct weir_event *event, void *context);
+typedef void (*weir_done_fn)(struct weir_reactor *on, void *context);
+
+struct weir_on_options {
+    size_t size;
+    int32_t priority;     /* higher runs first; default 0 */
+    uint32_t times;       /* runs at most so often, then is removed; 0: for ever; 1: once */
+    bool stealable;       /* an idle reactor may run it; implies queueing, in order for each key */
+    bool keyed;           /* serialised by event key even on its own reactor (queued, never nested) */
+    weir_done_fn on_removed; /* its last run is over and `context` is the caller's again; may be NULL */
+};
+
+/* Intern a name: cold (takes a lock), any reactor's thread. -EINVAL (empty, over 1,024 bytes, wildcard),
+ * -ENOSPC (topics_max reached), -ENOMEM. */
+WEIR_API WEIR_MUST_CHECK int weir_topic_open(struct weir_reactor *reactor, const char *name,
+                                             struct weir_topic *topic_out);
+WEIR_API const char *weir_topic_name(struct weir_reactor *reactor, struct weir_topic topic);
+
+/*
+ * Install a handler on this reactor. `pattern` may hold wildcards. `options` and `subscription_out` may be NULL.
+ * Returns 0; -EINVAL, -ENOMEM. The (limit+1)th handler of one topic logs a leak warning once; see
+ * weir_listeners_warn_at.
+ */
+WEIR_API int weir_on_with(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context,
+                          const struct weir_on_options *options, struct weir_subscription *subscription_out);
+WEIR_API int weir_on(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context);
+WEIR_API int weir_once(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context);
+WEIR_API int weir_many(struct weir_reactor *reactor, const char *pattern, uint32_t times, weir_handler_fn handler,
+                       void *context);
+/* Every event of this reactor, whatever its name; before the topic's own handlers. */
+WEIR_API int weir_any(struct weir_reactor *reactor, weir_handler_fn handler, void *context);
+
+/* Remove by handle (-ENOENT: gone already), or the first installed match of (pattern, handler, context). */
+WEIR_API int weir_off(struct weir_reactor *reactor, struct weir_subscription subscription);
+WEIR_API int weir_off_match(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context);
+WEIR_API uint32_t weir_off_all(struct weir_reactor *reactor, const char *pattern); /* NULL: all; returns how many */
+
+WEIR_API uint32_t weir_listener_count(struct weir_reactor *reactor, struct weir_topic topic); /* patterns and any too */
+WEIR_API void weir_listeners_warn_at(struct weir_reactor *reactor, uint32_t count);           /* 0: never; default 10 */
+
+/*
+ * Run this reactor's handlers of `topic` now. `body` is read in place.
+ * Returns how many handlers ran or were queued; -ENOENT (stale topic), -EAGAIN (a queue was full: the event
+ * went to the handlers counted in none; nothing ran).
+ */
+WEIR_API int weir_emit(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes);
+WEIR_API int weir_emit_keyed(struct weir_reactor *reactor, struct weir_topic topic, uint64_t key, const void *body,
+                             uint32_t body_bytes);
+/* As weir_emit, by name: one hash look-up more; an unknown name has no handlers unless a pattern matches. */
+WEIR_API int weir_emit_name(struct weir_reactor *reactor, const char *name, const void *body, uint32_t body_bytes);
+
+enum {
+    WEIR_TO_HERE = UINT32_MAX,       /* this reactor */
+    WEIR_TO_KEY = UINT32_MAX - 1,    /* the reactor that the key hashes to: the same one for all posters */
+    WEIR_TO_ALL = UINT32_MAX - 2,    /* a copy for every reactor, this one too */
+};
+
+/*
+ * Post a copy of `body` to a reactor (an index, or WEIR_TO_...). Two posts from one reactor to one reactor
+ * arrive in order. Not keyed: `key` is ignored.
+ * Returns 0; -EAGAIN: no credit, nothing was posted - call weir_post_resume and try again then;
+ * -ENOENT, -EINVAL (no such reactor; more than 16 MiB), -ENOMEM (memory_bytes_max).
+ */
+WEIR_API WEIR_MUST_CHECK int weir_post(struct weir_reactor *from, struct weir_topic topic, uint32_t to,
+                                       const void *body, uint32_t body_bytes);
+WEIR_API WEIR_MUST_CHECK int weir_post_keyed(struct weir_reactor *from, struct weir_topic topic, uint32_t to,
+                                             uint64_t key, const void *body, uint32_t body_bytes);
+
+/* Call `resume` once, in a later turn, when posts to `to` have credit again. One waiter object each. */
+typedef void (*weir_resume_fn)(struct weir_reactor *reactor, void *context);
+struct weir_waiter {
+    struct weir_waiter *next; /* weir's */
+    struct weir_waiter **link;
+    weir_resume_fn resume;
+    void *context;
+};
+WEIR_API void weir_post_resume(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
+WEIR_API void weir_post_resume_cancel(struct weir_waiter *waiter);
+
+WEIR_END
+
+#endif
