@@ -1,0 +1,40 @@
+/*
+ * runtime/runtime.h - the runtime from inside: what its reactors share, all of it cold or read-only after start.
+ */
+#ifndef WEIR_RUNTIME_RUNTIME_H
+#define WEIR_RUNTIME_RUNTIME_H
+
+#include <pthread.h>
+
+#include "runtime/reactor.h"
+
+struct weir_lanes;
+
+/* How a reactor gets its io: production takes weir_io_open, tests the simulator. */
+typedef int (*weir_io_open_fn)(void *context, struct weir_reactor *reactor, const struct weir_io_options *options,
+                               struct weir_io **io_out, char *why_out, size_t why_bytes);
+
+struct weir_runtime {
+    struct weir_runtime_options options; /* defaults filled in */
+    uint32_t reactor_count;
+    uint32_t cpu_count; /* this process may use: affinity and cgroup quota */
+    struct weir_reactor **reactors;
+    pthread_t *threads;
+    bool started;
+    struct weir_mesh *mesh;
+    struct weir_registry *registry;
+    struct weir_sched_shared *sched_shared;
+    struct weir_pool *pool;
+    struct weir_lanes *lanes;
+    weir_mail_fn mail_handlers[WEIR_MAIL_TYPES]; /* written before start */
+    weir_io_open_fn io_open;
+    void *io_open_context;
+    weir_atomic_u32 started_count; /* reactors through on_start */
+    weir_atomic_u32 drained_count; /* reactors with nothing left */
+    weir_atomic_u32 failed;        /* some on_start failed */
+};
+
+/* Before start: use another io (the simulator). */
+void weir_runtime_use_io(struct weir_runtime *runtime, weir_io_open_fn io_open, void *context);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * runtime/topics.h - the topics of one reactor: who listens here, what was posted here.
+ *
+ * Names are interned once for the runtime (runtime/registry.c, under a lock, never on an event's path). Each reactor keeps,
+ * by topic slot, the flat list of its handlers that match: exact ones, patterns and `any`, in order of priority. The
+ * list is compiled when it is first used after a change, so an emit on a pattern costs what a plain one does.
+ */
+#ifndef WEIR_RUNTIME_TOPICS_H
+#define WEIR_RUNTIME_TOPICS_H
+
+#include <weir/topic.h>
+
+struct weir_mail;
+struct weir_registry;
+struct weir_topics;
+
+int weir_registry_open(uint32_t topics_max, struct weir_registry **registry_out);
+void weir_registry_close(struct weir_registry *registry);
+
+int weir_topics_open(struct weir_reactor *reactor, struct weir_topics **topics_out);
+void weir_topics_close(struct weir_reactor *reactor, struct weir_topics *topics);
+
+/* The reactor's turn: run what was posted here, up to the budget. Things done; `more_out`: the budget ended it. */
+uint32_t weir_topics_run(struct weir_reactor *reactor, bool *more_out);
+/* Anything posted here that has not run? For draining and for not parking. */
+bool weir_topics_idle(const struct weir_reactor *reactor);
+/* WEIR_MAIL_POST has come. */
+void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
+/* A foreign lane's post, on the reactor's own thread: the body is copied. */
+int weir_topics_post_here(struct weir_reactor *reactor, struct weir_topic topic, bool keyed, uint64_t key, uint64_t cause_id,
+                          const void *body, uint32_t body_bytes);
+/* Run a strand taken from another reactor; the caller sends it home. `on` is the thief. */
+void weir_topics_run_stolen(struct weir_reactor *on, struct weir_strand *strand);
+/* A stolen strand has come home: free its events, queue it again if more came meanwhile. */
+void weir_topics_on_done(struct weir_reactor *reactor, struct weir_strand *strand);
+
+#endif
