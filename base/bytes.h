@@ -1,5 +1,5 @@
 /*
- * base/bytes.h - numbers to and from decimal text, escapes, and comparing names. No locale, no allocation.
+ * base/bytes.h - numbers to and from decimal text, escapes, comparing names. No locale.
  *
  * Numbers are read strictly: no spaces, no '+', no leading zeros, no "-0", nothing after the last
  * digit. What is printed is read back as the same number, and the other way round.
@@ -29,7 +29,7 @@ uint32_t weir_bytes_i64_chars(int64_t value);
 /* Print at `out` (room for ..._MAX characters, no terminating zero); returns the characters. */
 uint32_t weir_bytes_put_u64(char *out, uint64_t value);
 uint32_t weir_bytes_put_i64(char *out, int64_t value);
-/* The shortest text that reads back as the same double; inf, -inf, nan. */
+/* 15 significant digits, or as many more (up to 17) as it takes to read the same back; inf, -inf, nan. */
 uint32_t weir_bytes_put_double(char *out, double value);
 
 /* 0..15, or -1. */

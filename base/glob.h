@@ -1,5 +1,5 @@
 /*
- * base/glob.h - Redis's glob patterns over bytes: `*`, `?`, `[a-z]`, `[^a]`, `\x`. Whole string, case-sensitive.
+ * base/glob.h - Redis's glob patterns over bytes: whole string, case-sensitive, never exponential.
  *
  *     *         any run of bytes      **  the same
  *     ?         one byte
