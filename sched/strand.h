@@ -68,10 +68,11 @@ struct weir_class {
     uint8_t priority; /* 0 .. WEIR_SCHED_PRIORITIES - 1, higher first; the lower ones still get their eighth */
 
     /* The scheduler's. */
-    weir_atomic_u32 closed;    /* home writes; a thief reads between two tasks */
-    uint32_t strand_count;     /* home: strands of this class that are not idle */
-    uint64_t salt;             /* home: sets its keys apart in the table */
-    struct weir_strand *open;  /* home: where an unkeyed post goes; NULL: none yet */
+    weir_atomic_u32 closed;   /* home writes; a thief reads between two tasks */
+    uint64_t salt;            /* home: sets its keys apart in the table */
+    char line_end[WEIR_LINE_BYTES]; /* what thieves read is above, what every few posts write below */
+    uint32_t strand_count;    /* home: strands of this class that are not idle */
+    struct weir_strand *open; /* home: where an unkeyed post goes; NULL: none yet */
 };
 
 enum {
@@ -137,8 +138,8 @@ struct weir_sched_counts {
 
 /* -EINVAL, -ENOMEM. Before the reactors start; the sched must stay until all of them stopped. */
 int weir_sched_open(const struct weir_sched_options *options, struct weir_sched **sched_out);
-/* Releases the tasks that are left (call it on every sched after all threads stopped; runs that are still
- * with another reactor are released by their own home). */
+/* Releases the tasks that are left: call it on every sched once all threads stopped. A run that is still with
+ * another reactor is released by its own home. No on_closed is called. */
 void weir_sched_close(struct weir_sched *sched);
 
 /* Ready to be posted to; its first part must be filled. */
@@ -168,7 +169,8 @@ enum weir_sched_state {
     WEIR_SCHED_SEARCHING, /* no work: spins and steals */
     WEIR_SCHED_PARKED,    /* no work: sleeps, or may not search */
 };
-/* Tell the others; nothing when it is said already. Back to BUSY before running anything. false only for
+/* Tell the others; nothing when it is said already. After PARKED steal once more, then sleep: what was exposed
+ * just before is found, what is exposed later wakes. Back to BUSY before running anything. false only for
  * SEARCHING: thieves enough (one for two busy reactors); the state is PARKED then. */
 bool weir_sched_announce(struct weir_sched *sched, enum weir_sched_state state);
 /* While SEARCHING: look at each other reactor once, from a random one on, and take half of what the first
