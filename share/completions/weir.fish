@@ -1,0 +1,16 @@
+# fish completion for weir(1)
+complete -c weir -f
+complete -c weir -n __fish_use_subcommand -a serve -d 'Run the broker'
+complete -c weir -n __fish_use_subcommand -a trace -d 'Print what events caused'
+complete -c weir -l help -d 'List the options'
+complete -c weir -l version -d 'Print the version'
+set -l serve '__fish_seen_subcommand_from serve'
+complete -c weir -n $serve -l cores -x -d 'Reactors, each on a thread of its own'
+complete -c weir -n $serve -l data -x -a '(__fish_complete_directories)' -d 'Folder of what outlives the process'
+complete -c weir -n $serve -l redis-port -x -d 'Port for Redis clients'
+complete -c weir -n $serve -l listen -x -d 'Address to listen on'
+complete -c weir -n $serve -l config -r -F -d 'File of settings'
+complete -c weir -n $serve -l io -x -a 'auto uring epoll' -d 'Way to the kernel'
+complete -c weir -n $serve -l io-level -x -d 'Use only what this kernel version had'
+complete -c weir -n $serve -l insecure -d 'Serve other machines without a password'
+complete -c weir -n $serve -l log-level -x -a 'error warning info debug' -d 'Least severity to print'
