@@ -46,9 +46,13 @@ soak: configure-tests rivals ## a long run under load; SECONDS=600
 	cmake --build $(BUILD)
 	SECONDS=$(SECONDS) tests/soak/run $(SECONDS)
 
-fuzz: ## every codec under libFuzzer, SECONDS=600 shared among them
-	cmake --preset fuzz && cmake --build --preset fuzz
-	tests/fuzz/run $(BUILD)/fuzz $(SECONDS)
+fuzz: configure-tests ## each codec under libFuzzer for SECONDS=600; what it finds is in build/tests
+	cmake --build $(BUILD)
+	@for program in $(BUILD)/tests/*.fuzz; do \
+		name=$$(basename $$program .fuzz) && mkdir -p $(BUILD)/tests/$$name.found && \
+		$$program -max_total_time=$(SECONDS) -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/tests/$$name.found/ $(BUILD)/tests/$$name.found \
+			tests/$$(echo $${name%.*} | tr . /)/corpus || exit 1; done
 
 install: build ## library, headers, program, pages; PREFIX=/usr/local DESTDIR=
 	cmake -DCMAKE_INSTALL_PREFIX='$(PREFIX)' $(BUILD)
@@ -78,7 +82,8 @@ rivals:
 		ln -sf "$$(command -v redis-check-rdb)" $(RIVALS)/redis-server
 
 # The unmodified clients some tests drive. Those tests skip themselves where this could not install them.
-npm:
-	@for list in $$(git ls-files 'tests/*package.json'); do \
-		cd $$(dirname $$list) && { test node_modules/.package-lock.json -nt package.json || \
-		npm install --no-audit --no-fund --loglevel=error || echo "npm: no clients in $$list"; }; cd - >/dev/null; done
+npm: $(patsubst %package.json,%node_modules/.package-lock.json,$(wildcard tests/*/package.json tests/*/*/package.json))
+
+%/node_modules/.package-lock.json: %/package.json
+	@cd $(@D)/.. && npm install --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json || \
+		echo "npm: could not install the clients of $<"

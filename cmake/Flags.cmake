@@ -13,7 +13,6 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g")
 
 option(WEIR_WERROR "Warnings are errors" ON)
 option(WEIR_BENCH "Build the benchmarks, which want a C++ compiler and Google Benchmark" ON)
-option(WEIR_FUZZ "Link the fuzz targets with libFuzzer (clang)" OFF)
 set(WEIR_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 add_library(weir_flags INTERFACE)
