@@ -96,6 +96,7 @@ struct weir_io_counters {
     uint64_t recv_starved;  /* times a receive had to wait for a buffer */
     uint64_t cq_overflows;
     uint64_t wakes_sent;
+    uint64_t accept_backoffs; /* times a listener had to wait for a descriptor or memory */
 };
 
 struct weir_io_listen {
