@@ -69,7 +69,7 @@ uint32_t weir_bytes_u64_chars(uint64_t value)
         1000000000000000000u,
         10000000000000000000u,
     };
-    /* bits * log10(2), rounded down: the digits but one, or one too many, which the table settles. */
+    /* bits * log10(2), rounded down: the digits but one, or all of them; the table settles it. */
     uint32_t guess = (64u - (uint32_t)__builtin_clzll(value | 1)) * 1233 >> 12;
     return guess + 1 - (value < powers[guess]);
 }

@@ -29,7 +29,7 @@ uint32_t weir_bytes_i64_chars(int64_t value);
 /* Print at `out` (room for ..._MAX characters, no terminating zero); returns the characters. */
 uint32_t weir_bytes_put_u64(char *out, uint64_t value);
 uint32_t weir_bytes_put_i64(char *out, int64_t value);
-/* 15 significant digits, or as many more (up to 17) as it takes to read the same back; inf, -inf, nan. */
+/* 15 significant digits, or as many (up to 17) as reading it back takes; inf, -inf, nan. */
 uint32_t weir_bytes_put_double(char *out, double value);
 
 /* 0..15, or -1. */
@@ -40,9 +40,9 @@ void weir_bytes_put_hex(char *out, const void *bytes, size_t count);
 bool weir_bytes_parse_hex(const char *hex, size_t count, void *out);
 
 /*
- * Bytes for a log or an error line: printable ASCII as it is, `\\ \" \n \r \t` by name, others as \xHH.
- * Stops before an escape that does not fit in out_bytes. Returns the characters put at `out`; no
- * terminating zero. bytes_done_out (may be NULL) tells how many bytes were taken.
+ * Bytes for a log or an error line: printable ASCII as it is, `\\ \" \n \r \t` by name, others as
+ * \xHH. Stops before an escape that does not fit in out_bytes. Returns the characters put at `out`;
+ * no terminating zero. bytes_done_out (may be NULL) tells how many bytes were taken.
  */
 size_t weir_bytes_escape(char *out, size_t out_bytes, const void *bytes, size_t count,
                          size_t *bytes_done_out);

@@ -1,10 +1,11 @@
 /*
  * base/crc32c.c - CRC-32C by instruction or by table.
  *
- * The table goes by nibbles: 16 rows of 16, one for each nibble of a 64-bit word, so that eight bytes
- * are 16 independent look-ups in 1 KiB, which stays in the first cache (eight byte tables are 8 KiB).
- * Row 15 carries a nibble over the last 4 bits of the word, row k carries it 4 bits further than k + 1.
- * Proof: tests/base/crc32c_test.c (vectors of RFC 3720, bit by bit, both ways against each other).
+ * The table goes by nibbles: 16 rows of 16, one for each nibble of a 64-bit word, so that eight
+ * bytes are 16 independent look-ups in 1 KiB, which stays in the first cache (eight byte tables are
+ * 8 KiB). Row 15 carries a nibble over the last 4 bits of the word, row k carries it 4 bits further
+ * than k + 1. Proof: tests/base/crc32c_test.c (vectors of RFC 3720, bit by bit, both ways against
+ * each other).
  */
 #include "base/crc32c.h"
 

@@ -1,8 +1,8 @@
 /*
  * base/crc32c.h - CRC-32C (Castagnoli), as in iSCSI, Kafka record batches and weir's log.
  *
- * The processor's instruction where it has one (SSE4.2, ARMv8 CRC), a 1 KiB table otherwise. Chosen at
- * run time, without a static: either at each call, or once by a caller that keeps the pointer.
+ * The processor's instruction where it has one (SSE4.2, ARMv8 CRC), a 1 KiB table otherwise. Chosen
+ * at run time, without a static: either at each call, or once by a caller that keeps the pointer.
  */
 #ifndef WEIR_BASE_CRC32C_H
 #define WEIR_BASE_CRC32C_H

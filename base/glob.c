@@ -3,7 +3,8 @@
  *
  * On a mismatch only the last star can help: an earlier one taking more bytes would merely move the
  * start of what the last one already tries at each place. So two indices are the whole memory, and
- * the work is bounded by pattern * text. Proof: tests/base/glob_test.c, against a recursive matcher.
+ * the work is bounded by pattern * text. Proof: tests/base/glob_test.c, against a recursive
+ * matcher.
  */
 #include "base/glob.h"
 

@@ -1,7 +1,7 @@
-# tests/<folder>/<noun>_fuzz.c becomes a libFuzzer program with address and undefined sanitizers, and a
-# ctest `<folder>.<noun>.fuzz` of 20 seconds over the seeds in <folder>/corpus. What it finds stays in the
-# build directory. When weir is built by another compiler, clang builds the fuzzers alone, from sources;
-# without one the same file runs over the seeds only.
+# tests/<folder>/<noun>_fuzz.c becomes a libFuzzer program with address and undefined sanitizers,
+# and a ctest `<folder>.<noun>.fuzz` of 20 seconds over the seeds in <folder>/corpus. What it finds
+# stays in the build directory. When weir is built by another compiler, clang builds the fuzzers
+# alone, from sources; without one the same file runs over the seeds only.
 set(WEIR_FUZZ_SECONDS 20 CACHE STRING "How long each fuzz test runs")
 
 # Debian packs libFuzzer apart from clang (libclang-rt-<version>-dev): take one that links.
@@ -12,8 +12,8 @@ function(weir_find_fuzzing_clang)
         find_program(found_${candidate} ${candidate})
         mark_as_advanced(found_${candidate})
         if(found_${candidate})
-            execute_process(COMMAND ${found_${candidate}} -fsanitize=fuzzer,address,undefined fuzz_probe.c
-                -o fuzz_probe WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}
+            execute_process(COMMAND ${found_${candidate}} -fsanitize=fuzzer,address,undefined
+                fuzz_probe.c -o fuzz_probe WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}
                 RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
             if(NOT failed)
                 set(WEIR_FUZZ_CLANG ${found_${candidate}} CACHE FILEPATH "A clang with libFuzzer")
@@ -50,7 +50,8 @@ function(weir_fuzz name file)
     else()
         add_executable(fuzz_${name} ${sources})
         target_compile_definitions(fuzz_${name} PRIVATE FUZZ_STAND_ALONE)
-        target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
+        target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}
+            ${CMAKE_SOURCE_DIR}/include)
         target_link_libraries(fuzz_${name} PRIVATE weir_flags)
         file(GLOB seeds CONFIGURE_DEPENDS ${corpus}/*)
         add_test(NAME ${name}.fuzz COMMAND fuzz_${name} ${seeds})
@@ -58,7 +59,8 @@ function(weir_fuzz name file)
     set_tests_properties(${name}.fuzz PROPERTIES LABELS "fuzz;offline" TIMEOUT 300)
 endfunction()
 
-file(GLOB WEIR_FUZZ_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/base/*.h ${CMAKE_SOURCE_DIR}/wire/*/*.h)
+file(GLOB WEIR_FUZZ_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/base/*.h
+    ${CMAKE_SOURCE_DIR}/wire/*/*.h)
 
 weir_fuzz(wire.resp.codec wire/resp/resp_codec_fuzz.c
     wire/resp/resp_codec.c wire/resp/resp_write.c base/bytes.c base/assert.c)

@@ -1,5 +1,5 @@
 /*
- * tests/base/crc32c_test.c - CRC-32C against RFC 3720's vectors, a bit-by-bit reference, and itself.
+ * tests/base/crc32c_test.c - CRC-32C against RFC 3720's vectors, a reference by bits, and itself.
  */
 #include "base/crc32c.h"
 

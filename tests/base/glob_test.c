@@ -22,17 +22,18 @@ static void check(const struct rule *rules, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct rule *rule = &rules[i];
-        bool matches =
-            weir_glob_match(rule->pattern, strlen(rule->pattern), rule->text, strlen(rule->text));
+        bool matches = weir_glob_match(rule->pattern, strlen(rule->pattern), rule->text,
+                                       strlen(rule->text));
         if (matches != rule->matches)
-            fail_msg("pattern <%s> text <%s>: expected %d", rule->pattern, rule->text, rule->matches);
+            fail_msg("pattern <%s> text <%s>: expected %d", rule->pattern, rule->text,
+                     rule->matches);
     }
 }
 
-#define CHECK(...)                                                                                 \
-    do {                                                                                           \
-        const struct rule rules[] = {__VA_ARGS__};                                                 \
-        check(rules, sizeof(rules) / sizeof(*rules));                                              \
+#define CHECK(...)                                    \
+    do {                                              \
+        const struct rule rules[] = {__VA_ARGS__};    \
+        check(rules, sizeof(rules) / sizeof(*rules)); \
     } while (0)
 
 static void plain_bytes_match_themselves_and_the_whole_text(void **state)
@@ -57,8 +58,8 @@ static void a_star_is_any_run(void **state)
 static void an_empty_text_is_matched_by_the_empty_pattern_only(void **state)
 {
     (void)state;
-    CHECK({"", "", true}, {"*", "", false}, {"**", "", false}, {"?", "", false}, {"[^a]", "", false},
-          {"a", "", false}, {"", "a", false});
+    CHECK({"", "", true}, {"*", "", false}, {"**", "", false}, {"?", "", false},
+          {"[^a]", "", false}, {"a", "", false}, {"", "a", false});
 }
 
 static void a_question_mark_is_one_byte(void **state)
@@ -151,8 +152,8 @@ static void the_prefix_ends_at_the_first_byte_with_a_meaning(void **state)
 }
 
 /*
- * The straightforward matcher: every choice of every star is tried. It takes classes apart by its own
- * means: first a set of 256 members, then one look.
+ * The straightforward matcher: every choice of every star is tried. It takes classes apart by its
+ * own means: first a set of 256 members, then one look.
  */
 static size_t read_class(const char *pattern, size_t count, bool set[256])
 {

@@ -1,16 +1,16 @@
 /*
  * wire/resp/resp_codec.c - Redis requests from bytes.
  *
- * Two readers of the same grammar. parse_whole takes the common command (up to eight arguments, short
- * lengths, everything there) in one look and keeps no state; whatever it does not understand is left to
- * the patient reader, a state for each element, which remembers offsets and never looks at a byte
- * twice (a line's last byte excepted). parse_whole is tried once for each command, so that both
- * together stay proportional to the input. While a command is incomplete its arguments are kept as
- * offsets, as the caller may move the bytes.
+ * Two readers of the same grammar. parse_whole takes the common command (up to eight arguments,
+ * short lengths, everything there) in one look and keeps no state; whatever it does not understand
+ * is left to the patient reader, a state for each element, which remembers offsets and never looks
+ * at a byte twice (a line's last byte excepted). parse_whole is tried once for each command, so
+ * that both together stay proportional to the input. While a command is incomplete its arguments
+ * are kept as offsets, as the caller may move the bytes.
  *
- * Bounds: lines 64 KiB, arguments and bulks by the parser's maxima, memory 16 bytes for each argument
- * received (six bytes on the wire at least) and 64 KiB for unquoting.
- * Proof: tests/wire/resp/resp_codec_test.c (each cut, unmapped page), resp_codec_fuzz.c.
+ * Bounds: lines 64 KiB, arguments and bulks by the parser's maxima, memory 16 bytes for each
+ * argument received (six bytes on the wire at least) and 64 KiB for unquoting. Proof:
+ * tests/wire/resp/resp_codec_test.c (each cut, unmapped page), resp_codec_fuzz.c.
  */
 #include "wire/resp/resp_codec.h"
 
@@ -81,8 +81,8 @@ static int fail(struct weir_resp_parser *parser, const char *text)
 static int fail_not_a_bulk(struct weir_resp_parser *parser, char got)
 {
     char text[] = "expected '$', got '?'";
-    bool control = (unsigned char)got < ' ';
-    text[sizeof(text) - 3] = control ? ' ' : got;
+    bool breaks_text = got == '\r' || got == '\n' || got == '\0';
+    text[sizeof(text) - 3] = breaks_text ? ' ' : got;
     return fail(parser, text);
 }
 
@@ -93,8 +93,8 @@ static int want(struct weir_resp_command *command, size_t more_bytes)
 }
 
 /*
- * A length of one to four digits and its line end, in canonical form. Returns the place after it, or
- * NULL: anything else. Reads five bytes at most, all of which the caller has.
+ * A length of one to four digits and its line end, in canonical form. Returns the place after it,
+ * or NULL: anything else. Reads five bytes at most, all of which the caller has.
  */
 static inline const char *take_short_length(const char *at, uint32_t *length_out)
 {
@@ -190,8 +190,9 @@ static int step_to(struct weir_resp_parser *parser, enum state state, size_t at)
 }
 
 /*
- * Look for the line end of the element at _at, beginning where the last look ended. 0 and its offset,
- * -EAGAIN, or -EMSGSIZE when the line is longer than a line may be, however its bytes were cut.
+ * Look for the line end of the element at _at, beginning where the last look ended. 0 and its
+ * offset, -EAGAIN, or -EMSGSIZE when the line is longer than a line may be, however its bytes were
+ * cut.
  */
 static int find_line_end(struct weir_resp_parser *parser, const char *bytes, size_t count, char end,
                          size_t *end_out)
@@ -273,7 +274,7 @@ static ssize_t read_bulk_line(struct weir_resp_parser *parser, const char *bytes
     const char *after = NULL;
     if (count - parser->_at >= SHORTEST_BULK_BYTES)
         after = take_short_length(at + 1, &short_length);
-    /* a line of four digits may end at the last byte that is there: its second end byte is to come */
+    /* four digits may end with the last byte that is there: the second end byte is to come */
     if (after != NULL && after <= bytes + count)
         return judge_bulk(parser, short_length, (size_t)(after - bytes));
     size_t end;

@@ -1,12 +1,12 @@
 /*
  * wire/resp/resp_codec.h - the Redis protocol as pure bytes: requests. Replies: resp_write.h.
  *
- * The caller keeps the input that is not consumed yet contiguous and shows all of it at each
- * call; it may have moved meanwhile. The parser remembers how far it has looked as offsets, so that the
- * work is proportional to the bytes received however they are cut. Arguments point into the caller's
- * bytes; only an inline word with quotes is copied (it has to be unquoted), into at most 64 KiB.
- * Nothing is allocated for what a length merely announces: the argument array grows with arguments
- * received, and the first WEIR_RESP_ARGS_INLINE live in the parser itself.
+ * The caller keeps the input that is not consumed yet contiguous and shows all of it at each call;
+ * it may have moved meanwhile. The parser remembers how far it has looked as offsets, so that the
+ * work is proportional to the bytes received however they are cut. Arguments point into the
+ * caller's bytes; only an inline word with quotes is copied (it has to be unquoted), into at most
+ * 64 KiB. Nothing is allocated for what a length merely announces: the argument array grows with
+ * arguments received, and the first WEIR_RESP_ARGS_INLINE live in the parser itself.
  *
  *     while ((consumed = weir_resp_parse(&parser, at, left, &command)) > 0) {
  *         if (command.arg_count > 0)
@@ -33,9 +33,9 @@ enum {
     WEIR_RESP_ARGS_KEPT = 64,            /* a longer array is given back before the next command */
     WEIR_RESP_SCRATCH_BYTES_KEPT = 1024, /* the same for unquoted words */
     WEIR_RESP_ARGS_MAX = 1048576,        /* what `*N` may announce */
-    WEIR_RESP_LINE_BYTES_MAX = 65536,    /* an inline command or a length line, before its line end */
+    WEIR_RESP_LINE_BYTES_MAX = 65536,    /* an inline command or a length, without its end */
     WEIR_RESP_BULK_BYTES_MAX = 512 << 20,
-    WEIR_RESP_GUEST_ARGS_MAX = 10,       /* before authentication */
+    WEIR_RESP_GUEST_ARGS_MAX = 10, /* before authentication */
     WEIR_RESP_GUEST_BULK_BYTES_MAX = 16384,
 };
 
@@ -46,8 +46,8 @@ struct weir_resp_command {
 };
 
 /*
- * Set by the caller at any time between two calls: `authenticated`. The two maxima may be lowered after
- * init. A length is judged when its line is read. The rest is the parser's.
+ * Set by the caller at any time between two calls: `authenticated`. The two maxima may be lowered
+ * after init. A length is judged when its line is read. The rest is the parser's.
  */
 struct weir_resp_parser {
     bool authenticated;
@@ -58,9 +58,9 @@ struct weir_resp_parser {
     uint32_t _arg_count;
     uint32_t _arg_capacity;
     uint32_t _args_announced;
-    size_t _at;         /* offset of the element being read */
-    size_t _scanned;    /* no line end between _at and here */
-    size_t _bulk_bytes; /* of the argument whose length line has been read */
+    size_t _at;                    /* offset of the element being read */
+    size_t _scanned;               /* no line end between _at and here */
+    size_t _bulk_bytes;            /* of the argument whose length line has been read */
     struct weir_resp_slice *_args; /* NULL while _inline suffices; holds offsets until complete */
     char *_scratch;                /* unquoted words of an inline command */
     size_t _scratch_bytes;
@@ -77,15 +77,16 @@ void weir_resp_parser_init(struct weir_resp_parser *parser);
 void weir_resp_parser_close(struct weir_resp_parser *parser);
 
 /*
- * Read one command at `bytes`: all input not consumed yet, `count` of them, beginning where the last
- * consumed command ended. The bytes already shown may not change, their address may.
+ * Read one command at `bytes`: all input not consumed yet, `count` of them, beginning where the
+ * last consumed command ended. The bytes already shown may not change, their address may.
  *
- * As Redis does, the byte after a length line's '\r' and the two bytes after a bulk are not looked at.
+ * As Redis does, the byte after a length line's '\r' and the two bytes after a bulk are not looked
+ * at.
  *
- * Returns  > 0      bytes of the command in command_out; the caller drops them when it is done with it
+ * Returns  > 0      bytes of the command in command_out; the caller drops them when done with it
  *          -EAGAIN  incomplete; show the same bytes and at least command_out->more_bytes more
  *          -EPROTO  malformed; weir_resp_error() is the answer; stays so
- *          -ENOMEM  no memory for the argument array or for unquoting; the same call may be repeated
+ *          -ENOMEM  no memory for the arguments or for unquoting; the same call may be repeated
  */
 ssize_t weir_resp_parse(struct weir_resp_parser *parser, const char *bytes, size_t count,
                         struct weir_resp_command *command_out);

@@ -1,8 +1,8 @@
 /*
  * wire/resp/resp_write.c - replies as bytes.
  *
- * Each element first claims its exact size, then fills it; a claim beyond the span only counts. Once
- * one did not fit, no later one does, so the span never has a gap. Proof: tests/wire/resp/.
+ * Each element first claims its exact size, then fills it; a claim beyond the span only counts.
+ * Once one did not fit, no later one does, so the span never has a gap. Proof: tests/wire/resp/.
  */
 #include "wire/resp/resp_write.h"
 

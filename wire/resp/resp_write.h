@@ -1,9 +1,9 @@
 /*
  * wire/resp/resp_write.h - the Redis protocol as pure bytes: replies.
  *
- * A writer appends to a span of the caller's. What does not fit is counted and not written, so a pass
- * over an empty span measures, and one check at the end tells whether everything is there. The writer
- * knows the connection's protocol (2 or 3) and picks each type's form.
+ * A writer appends to a span of the caller's. What does not fit is counted and not written, so a
+ * pass over an empty span measures, and one check at the end tells whether everything is there. The
+ * writer knows the connection's protocol (2 or 3) and picks each type's form.
  *
  * No state outside the structs; any thread, one at a time for each writer.
  */
@@ -40,8 +40,8 @@ void weir_resp_write_error(struct weir_resp_writer *writer, const char *text, si
 void weir_resp_write_status(struct weir_resp_writer *writer, const char *text);
 void weir_resp_write_failure(struct weir_resp_writer *writer, const char *text);
 /* `-` and a printf format, cut at 1 KiB; line ends become spaces. */
-__attribute__((format(printf, 2, 3))) void
-weir_resp_write_failuref(struct weir_resp_writer *writer, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void weir_resp_write_failuref(struct weir_resp_writer *writer,
+                                                                    const char *format, ...);
 
 void weir_resp_write_integer(struct weir_resp_writer *writer, int64_t value);
 void weir_resp_write_bulk(struct weir_resp_writer *writer, const void *bytes, size_t count);
@@ -80,15 +80,16 @@ struct weir_resp_message {
 };
 
 /*
- * A message delivered to a subscriber, measured and then written in one go. RESP2 and RESP3 differ in
- * the first byte only ('*' or '>'). The head is everything before the payload; after the payload comes
- * "\r\n": a fan-out that shares the payload sends the three pieces.
+ * A message delivered to a subscriber, measured and then written in one go. RESP2 and RESP3 differ
+ * in the first byte only ('*' or '>'). The head is everything before the payload; after the payload
+ * comes "\r\n": a fan-out that shares the payload sends the three pieces.
  *
- * _bytes gives the size; _encode fills exactly that many at `out` and returns it. `payload.bytes` is
- * not read for a head.
+ * _bytes gives the size; _encode fills exactly that many at `out` and returns it. `payload.bytes`
+ * is not read for a head.
  */
 size_t weir_resp_message_bytes(const struct weir_resp_message *message);
-size_t weir_resp_message_encode(const struct weir_resp_message *message, uint8_t protocol, char *out);
+size_t weir_resp_message_encode(const struct weir_resp_message *message, uint8_t protocol,
+                                char *out);
 size_t weir_resp_message_head_bytes(const struct weir_resp_message *message);
 size_t weir_resp_message_head_encode(const struct weir_resp_message *message, uint8_t protocol,
                                      char *out);

@@ -1,11 +1,11 @@
 /*
  * tests/wire/resp/resp_codec_fuzz.c - any bytes, cut anywhere, give the same commands.
  *
- * The first eight bytes of an input are a seed for the cuts and a choice of settings, the rest is the
- * stream. It is parsed whole, and again in pieces, each shown in a block of exactly its size (so that
- * AddressSanitizer sees one byte too far) at a new address. Commands, consumed bytes and the error must
- * be the same. Commands are then written as replies are and must parse back; messages must have
- * the size they announced.
+ * The first eight bytes of an input are a seed for the cuts and a choice of settings, the rest is
+ * the stream. It is parsed whole, and again in pieces, each shown in a block of exactly its size
+ * (so that AddressSanitizer sees one byte too far) at a new address. Commands, consumed bytes and
+ * the error must be the same. Commands are then written as replies are and must parse back;
+ * messages must have the size they announced.
  *
  * With libFuzzer: resp_codec_fuzz DIRECTORY. Without (FUZZ_STAND_ALONE): resp_codec_fuzz FILE...
  */
@@ -151,7 +151,7 @@ static void check_replies(const struct weir_resp_command *command)
         check_message(command);
 }
 
-/* Parse what `have` bytes allow, each time from a new block. The hint if more are needed, 0 at an end. */
+/* Parse what `have` bytes allow, each time from a new block. The hint, or 0 after an error. */
 static size_t drain(struct weir_resp_parser *parser, struct reading *reading, const uint8_t *stream,
                     size_t have, bool reply)
 {
@@ -182,7 +182,8 @@ static size_t drain(struct weir_resp_parser *parser, struct reading *reading, co
     }
 }
 
-static struct reading read_whole(const struct settings *settings, const uint8_t *stream, size_t count)
+static struct reading read_whole(const struct settings *settings, const uint8_t *stream,
+                                 size_t count)
 {
     struct reading reading = {.hash = 0xcbf29ce484222325u};
     struct weir_resp_parser parser;

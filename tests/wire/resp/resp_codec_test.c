@@ -1,9 +1,9 @@
 /*
  * tests/wire/resp/resp_codec_test.c - requests: golden commands, every error's text, every cut.
  *
- * Input always ends where an unmapped page begins, so that one byte read too far is a fault. The table
- * of streams is read four ways: whole, cut once at every place, byte by byte, and byte by byte with the
- * input at another address each time; the commands must be the same.
+ * Input always ends where an unmapped page begins, so that one byte read too far is a fault. The
+ * table of streams is read four ways: whole, cut once at every place, byte by byte, and byte by
+ * byte with the input at another address each time; the commands must be the same.
  */
 #include "wire/resp/resp_codec.h"
 
@@ -156,10 +156,12 @@ static const struct stream streams[] = {
     {"*3\r\n$7\r\nPUBLISH\r\n$0\r\n\r\n$2\r\n\r\n\r\n*1\r\n$4\r\nPING\r\n", 0,
      "<PUBLISH><><\r\n>;<PING>;", false},
     {"*2\r\n$3\r\nGET\r\n$12\r\nabcdefghijkl\r\n", 0, "<GET><abcdefghijkl>;", false},
-    {"*10\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$1\r\nh\r\n"
+    {"*10\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$"
+     "1\r\nh\r\n"
      "$1\r\ni\r\n$1\r\nj\r\n",
      0, "<a><b><c><d><e><f><g><h><i><j>;", false},
-    {"*11\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$1\r\nh\r\n"
+    {"*11\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n$1\r\ne\r\n$1\r\nf\r\n$1\r\ng\r\n$"
+     "1\r\nh\r\n"
      "$1\r\ni\r\n$1\r\nj\r\n$1\r\nk\r\n*1\r\n$1\r\nl\r\n",
      0, "<a><b><c><d><e><f><g><h><i><j><k>;<l>;", true},
     /* ignored */
@@ -175,8 +177,8 @@ static const struct stream streams[] = {
     {"'it\\'s \\n' \"'\" '\"'\r\n", 0, "<it's \\n><'><\">;", false},
     {"a\\nb $5 PING*1\r\n", 0, "<a\\nb><$5><PING*1>;", false},
     {"\r\r\n\v\fa\vb\r\n", 0, "<a\vb>;", false},
-    {"SUBSCRIBE a b c d e f g h i j k l\r\n", 0,
-     "<SUBSCRIBE><a><b><c><d><e><f><g><h><i><j><k><l>;", false},
+    {"SUBSCRIBE a b c d e f g h i j k l\r\n", 0, "<SUBSCRIBE><a><b><c><d><e><f><g><h><i><j><k><l>;",
+     false},
     {"PING\r\n*1\r\n$4\r\nPING\r\nPING\r\n", 0, "<PING>;<PING>;<PING>;", false},
     /* errors, exact */
     {"*1\r\n+PING\r\n", 0, "!ERR Protocol error: expected '$', got '+'", false},

@@ -15,7 +15,7 @@
 
 typedef void (*write_fn)(struct weir_resp_writer *writer);
 
-/* What is written is `expected`; in a span that is too small nothing is, and the size is still told. */
+/* What is written is `expected`; in too small a span nothing is, and the size is still told. */
 static void check(write_fn write, uint8_t protocol, const char *expected)
 {
     size_t count = strlen(expected);
@@ -34,16 +34,16 @@ static void check(write_fn write, uint8_t protocol, const char *expected)
     }
 }
 
-#define BOTH(resp2, resp3, call)                                                                   \
-    do {                                                                                           \
-        check(call, 2, resp2);                                                                     \
-        check(call, 3, resp3);                                                                     \
+#define BOTH(resp2, resp3, call) \
+    do {                         \
+        check(call, 2, resp2);   \
+        check(call, 3, resp3);   \
     } while (0)
 
-#define WRITE(name, ...)                                                                           \
-    static void name(struct weir_resp_writer *w)                                                   \
-    {                                                                                              \
-        __VA_ARGS__;                                                                               \
+#define WRITE(name, ...)                         \
+    static void name(struct weir_resp_writer *w) \
+    {                                            \
+        __VA_ARGS__;                             \
     }
 
 WRITE(ok, weir_resp_write_status(w, "OK"))
@@ -168,7 +168,10 @@ static void check_message(const struct weir_resp_message *message, const char *e
     }
 }
 
-#define SLICE(text) {text, sizeof(text) - 1}
+#define SLICE(text)            \
+    {                          \
+        text, sizeof(text) - 1 \
+    }
 
 static void messages_are_measured_and_written_to_the_byte(void **state)
 {
