@@ -64,12 +64,14 @@ typedef void (*weir_mail_fn)(struct weir_reactor *reactor, uint32_t from, const 
 void weir_mail_handle(struct weir_runtime *runtime, uint8_t type, weir_mail_fn fn);
 
 /* A slot towards another reactor, type and ids filled in; NULL: no credit (counted). Sent when the turn ends. */
-struct weir_mail *weir_mail_reserve(struct weir_reactor *from, uint32_t to, uint8_t type, enum weir_lane lane);
+struct weir_mail *weir_mail_reserve(struct weir_reactor *from, uint32_t to, uint8_t type, enum weir_mesh_lane lane);
 uint32_t weir_mail_credit(struct weir_reactor *from, uint32_t to);
 
 /* Call waiter->resume in a later turn, once credit towards `to` is back. Waiters of one destination in order. */
 void weir_mail_wait(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
-void weir_mail_wait_cancel(struct weir_waiter *waiter);
+void weir_mail_wait_cancel(struct weir_reactor *from, struct weir_waiter *waiter);
+/* The reactor's turn: call those whose credit is back. How many. */
+uint32_t weir_mail_resume(struct weir_reactor *reactor);
 
 /* Run fn(reactor `to`, context) there; here at once when `to` is `from`. -EAGAIN: no credit. */
 int weir_mail_call(struct weir_reactor *from, uint32_t to, void (*fn)(struct weir_reactor *, void *), void *context);

@@ -54,28 +54,36 @@ struct weir_reactor {
     uint64_t cause_id;      /* the event whose handler runs now; 0: none */
 
     struct weir_topics *topics;
-    struct weir_sched sched;
+    struct weir_sched *sched;
     struct weir_wheel wheel;
     struct weir_buffers buffers;
     struct weir_recorder recorder;
     struct weir_list hooks;         /* armed turn hooks */
     struct weir_list connections;   /* runtime/tcp.c */
     struct weir_list listeners;
-    struct weir_waiter **waiters;   /* one FIFO for each destination: first, and where the next goes */
-    struct weir_waiter ***waiters_end;
-    uint32_t waiting_count;         /* destinations somebody waits for */
+    struct weir_waiter *waiters;    /* who waits for credit: one ring list for each destination, its own index for posts here */
+    uint32_t waiting_count;         /* waiters on all of them */
 
     struct weir_reactor_counters counters;
     uint64_t spin_ns;               /* what the spin is worth just now */
     uint64_t drain_deadline_ns;
+    struct weir_wheel_timer drain_timer; /* only ends a park */
+    uint32_t file_ops;              /* under way */
+    uint32_t work_jobs;
+    uint32_t last_topic;            /* of the last dispatch, for the stall record */
+    struct weir_pool_home *pool_home;
+    struct weir_list datagrams;     /* runtime/udp.c */
     enum weir_reactor_state state;
+    bool busy_turn;                 /* the turn before this one did something */
+    bool drained;                   /* counted in the runtime's drained_count */
     int error;
     void *broker;                   /* the room above keeps its own here */
 
     /* Read by others. */
     weir_atomic_u32 stop_asked __attribute__((aligned(128)));
+    weir_atomic_u32 begun;          /* 1: `io` is there (release by its thread; whoever is foreign looks, acquire) */
     weir_atomic_u32 handler_topic;  /* the stall detector: topic slot + 1 of what runs, 0: nothing */
-    weir_atomic_u64 handler_since_ns;
+    weir_atomic_u64 turn_since_ns;  /* when this turn began; 0: parked */
 };
 
 /* runtime/reactor.c */
@@ -84,7 +92,14 @@ uint64_t weir_reactor_event_id(struct weir_reactor *reactor);
 /* A log line of this reactor; printf form, without the newline. */
 __attribute__((format(printf, 3, 4))) void weir_reactor_log(struct weir_reactor *reactor, enum weir_log_level level,
                                                             const char *format, ...);
-/* One turn; wait_ns as in weir_io_turn. Things done. */
+/* One turn; wait_ns as in weir_io_turn. Things done, or a negative errno no turn can mend. */
 int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns);
+/* Nothing to do: steal, spin, park for up to timeout_ns. Things done. */
+int weir_reactor_idle(struct weir_reactor *reactor, uint64_t timeout_ns);
+void weir_reactor_run(struct weir_reactor *reactor); /* until it has ended */
+
+/* runtime/runtime.c: on the reactor's own thread, first and last. */
+int weir_reactor_begin(struct weir_reactor *reactor);
+void weir_reactor_end(struct weir_reactor *reactor);
 
 #endif

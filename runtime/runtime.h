@@ -20,17 +20,24 @@ struct weir_runtime {
     uint32_t cpu_count; /* this process may use: affinity and cgroup quota */
     struct weir_reactor **reactors;
     pthread_t *threads;
+    uint32_t threads_running;
     bool started;
+    pthread_mutex_t start_lock;    /* only while starting */
+    pthread_cond_t start_changed;
+    uint32_t through_count;        /* reactors through on_start, under the lock */
     struct weir_mesh *mesh;
     struct weir_registry *registry;
-    struct weir_sched_shared *sched_shared;
+    struct weir_sched_hub *hub;
     struct weir_pool *pool;
     struct weir_lanes *lanes;
     weir_mail_fn mail_handlers[WEIR_MAIL_TYPES]; /* written before start */
     weir_io_open_fn io_open;
     void *io_open_context;
-    weir_atomic_u32 started_count; /* reactors through on_start */
-    weir_atomic_u32 drained_count; /* reactors with nothing left */
+    weir_atomic_u32 running_count; /* reactors through begin */
+    weir_atomic_u32 drained_count; /* of those, the ones with nothing left */
+    pthread_t watchdog_thread;
+    bool watchdog_runs;
+    weir_atomic_u32 watchdog_state; /* a futex, runtime/watchdog.c */
     weir_atomic_u32 failed;        /* some on_start failed */
 };
 

@@ -13,9 +13,13 @@
 struct weir_mail;
 struct weir_registry;
 struct weir_topics;
+struct weir_task;
 
 int weir_registry_open(uint32_t topics_max, struct weir_registry **registry_out);
 void weir_registry_close(struct weir_registry *registry);
+/* The name at a slot, for ever the same; NULL: none. Any thread, a signal handler too. */
+const char *weir_registry_name(const struct weir_registry *registry, uint32_t slot);
+uint32_t weir_registry_count(const struct weir_registry *registry); /* slots in use: 0 .. count - 1 */
 
 int weir_topics_open(struct weir_reactor *reactor, struct weir_topics **topics_out);
 void weir_topics_close(struct weir_reactor *reactor, struct weir_topics *topics);
@@ -24,14 +28,14 @@ void weir_topics_close(struct weir_reactor *reactor, struct weir_topics *topics)
 uint32_t weir_topics_run(struct weir_reactor *reactor, bool *more_out);
 /* Anything posted here that has not run? For draining and for not parking. */
 bool weir_topics_idle(const struct weir_reactor *reactor);
+/* May those who wait for room in the queue of posts here go on? */
+bool weir_topics_has_room(const struct weir_reactor *reactor);
 /* WEIR_MAIL_POST has come. */
 void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
 /* A foreign lane's post, on the reactor's own thread: the body is copied. */
 int weir_topics_post_here(struct weir_reactor *reactor, struct weir_topic topic, bool keyed, uint64_t key, uint64_t cause_id,
                           const void *body, uint32_t body_bytes);
-/* Run a strand taken from another reactor; the caller sends it home. `on` is the thief. */
-void weir_topics_run_stolen(struct weir_reactor *on, struct weir_strand *strand);
-/* A stolen strand has come home: free its events, queue it again if more came meanwhile. */
-void weir_topics_on_done(struct weir_reactor *reactor, struct weir_strand *strand);
+/* struct weir_sched_options.release: tasks (embedded in events of this reactor) that are over. */
+void weir_topics_release(void *reactor, struct weir_task *first, struct weir_task *last, uint32_t count);
 
 #endif

@@ -122,13 +122,13 @@ WEIR_API WEIR_MUST_CHECK int weir_post_keyed(struct weir_reactor *from, struct w
 /* Call `resume` once, in a later turn, when posts to `to` have credit again. One waiter object each. */
 typedef void (*weir_resume_fn)(struct weir_reactor *reactor, void *context);
 struct weir_waiter {
-    struct weir_waiter *next; /* weir's */
-    struct weir_waiter **link;
+    struct weir_waiter *next; /* weir's; zero at first */
+    struct weir_waiter *prev;
     weir_resume_fn resume;
     void *context;
 };
 WEIR_API void weir_post_resume(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
-WEIR_API void weir_post_resume_cancel(struct weir_waiter *waiter);
+WEIR_API void weir_post_resume_cancel(struct weir_reactor *from, struct weir_waiter *waiter);
 
 WEIR_END
 

@@ -1,0 +1,311 @@
+/*
+ * runtime/reactor.c - the turn, and what a reactor does when there is nothing to do.
+ *
+ * A turn takes what has come in bounded helpings, runs what is due, and shows what it wrote once, at its end. Idle time
+ * is spent in three steps: spin (while that has been paying), steal, park. The length of the spin adapts: it grows when
+ * a park was cut short sooner than a spin would have ended, and shrinks when nothing came.
+ * Proof: tests/runtime/reactor_test.c, the simulations, tests/ring/sleep_model.c for the park.
+ */
+#include "runtime/reactor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "runtime/lane.h"
+#include "runtime/probe.h"
+#include "runtime/runtime.h"
+#include "runtime/stop.h"
+#include "runtime/topics.h"
+#include "runtime/watchdog.h"
+#include "runtime/work.h"
+
+enum {
+    MAIL_BUDGET = 512,     /* slots of one turn: bounds how late io and timers can be */
+    TIMER_BUDGET = 1024,
+    SPIN_NS_MIN = 1000,
+};
+
+uint64_t weir_reactor_event_id(struct weir_reactor *reactor)
+{
+    return reactor->event_id_next++;
+}
+
+void weir_reactor_arm_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
+{
+    if (weir_list_empty(&hook->node))
+        weir_list_push_back(&reactor->hooks, &hook->node);
+}
+
+void weir_reactor_log(struct weir_reactor *reactor, enum weir_log_level level, const char *format, ...)
+{
+    const struct weir_runtime_options *options = &reactor->runtime->options;
+    if (!options->log)
+        return;
+    char line[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    options->log(options->log_context, level, line);
+}
+
+static bool on_mail(void *context, uint32_t from, void *slot)
+{
+    struct weir_reactor *reactor = context;
+    const struct weir_mail *mail = slot;
+    WEIR_ASSERT(mail->type < WEIR_MAIL_TYPES);
+    weir_mail_fn fn = reactor->runtime->mail_handlers[mail->type];
+    WEIR_ASSERT(fn != NULL);
+    fn(reactor, from, mail);
+    return true;
+}
+
+/* Hooks that arm again while running have their turn in the next one. */
+static uint32_t run_hooks(struct weir_reactor *reactor)
+{
+    struct weir_list now;
+    weir_list_init(&now);
+    weir_list_splice_back(&now, &reactor->hooks);
+    uint32_t done = 0;
+    for (struct weir_list *node; (node = weir_list_pop_front(&now)); done++) {
+        struct weir_turn_hook *hook = WEIR_CONTAINER(node, struct weir_turn_hook, node);
+        hook->fn(reactor, hook);
+    }
+    return done;
+}
+
+static void wake_reactor(void *context, uint32_t to)
+{
+    struct weir_reactor *reactor = context;
+    reactor->counters.wakes_sent++;
+    weir_record(&reactor->recorder, WEIR_RECORD_WAKE, 0, 0, to, 0);
+    WEIR_PROBE2(wake, reactor->index, to);
+    weir_io_wake(reactor->io, reactor->runtime->reactors[to]->io);
+}
+
+static void flush(struct weir_reactor *reactor)
+{
+    weir_mesh_flush(reactor->mesh, reactor->index, wake_reactor, reactor);
+}
+
+static void begin_turn(struct weir_reactor *reactor)
+{
+    uint64_t now_ns = weir_io_now_ns(reactor->io);
+    uint64_t took_ns = reactor->now_ns ? now_ns - reactor->now_ns : 0;
+    if (took_ns > reactor->runtime->options.stall_budget_ns && reactor->busy_turn)
+        weir_watchdog_on_stall(reactor, took_ns);
+    reactor->now_ns = now_ns;
+    weir_store(&reactor->turn_since_ns, now_ns, relaxed); /* the watchdog's hint */
+    reactor->counters.turns++;
+}
+
+/* All that may be waiting, each kind in a bounded helping. */
+static uint32_t work(struct weir_reactor *reactor)
+{
+    bool more = false;
+    uint32_t received = weir_mesh_drain(reactor->mesh, reactor->index, MAIL_BUDGET, on_mail, reactor);
+    reactor->counters.mail_received += received;
+    weir_buffers_collect(reactor);
+    uint32_t done = received;
+    uint32_t fired = weir_wheel_expire(&reactor->wheel, reactor->now_ns, TIMER_BUDGET);
+    reactor->counters.timers_fired += fired;
+    done += fired;
+    done += weir_lanes_drain(reactor);
+    done += weir_work_collect(reactor);
+    done += weir_topics_run(reactor, &more);
+    if (weir_sched_busy(reactor->sched)) {
+        weir_sched_announce(reactor->sched, WEIR_SCHED_BUSY);
+        done += weir_sched_run(reactor->sched, reactor->now_ns);
+    }
+    if (reactor->waiting_count > 0)
+        done += weir_mail_resume(reactor);
+    return done + more;
+}
+
+int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
+{
+    int completed = weir_io_turn(reactor->io, wait_ns);
+    if (completed < 0)
+        return completed;
+    begin_turn(reactor);
+    uint32_t done = (uint32_t)completed + work(reactor);
+    done += run_hooks(reactor);
+    if (weir_load(&reactor->stop_asked, relaxed)) /* only says when to look: nothing is handed over */
+        done += weir_stop_step(reactor);
+    flush(reactor);
+    reactor->busy_turn = done > 0;
+    weir_store(&reactor->handler_topic, 0, relaxed);
+    if (done > 0)
+        weir_record(&reactor->recorder, WEIR_RECORD_TURN, reactor->now_ns, 0, done, 0);
+    return (int)done;
+}
+
+static bool may_park(struct weir_reactor *reactor)
+{
+    return weir_list_empty(&reactor->hooks) && !weir_sched_busy(reactor->sched) && weir_topics_idle(reactor) &&
+           reactor->state != WEIR_REACTOR_ENDED && !reactor->buffers.returns_waiting;
+}
+
+/* How a park ended tells what a spin would have been worth. */
+static void learn_from_park(struct weir_reactor *reactor, uint64_t parked_ns)
+{
+    uint64_t most_ns = reactor->runtime->options.spin_ns_max;
+    if (parked_ns < most_ns)
+        reactor->spin_ns = reactor->spin_ns ? reactor->spin_ns * 2 : SPIN_NS_MIN;
+    else
+        reactor->spin_ns /= 2;
+    if (reactor->spin_ns > most_ns)
+        reactor->spin_ns = most_ns;
+    if (reactor->spin_ns < SPIN_NS_MIN)
+        reactor->spin_ns = 0;
+}
+
+/* Announce, look again, park: whoever publishes after the second look sees the announcement and wakes us. */
+static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
+{
+    weir_sched_announce(reactor->sched, WEIR_SCHED_PARKED);
+    if (!weir_mesh_prepare_sleep(reactor->mesh, reactor->index) || !weir_lanes_prepare_sleep(reactor)) {
+        weir_mesh_awake(reactor->mesh, reactor->index);
+        return 1;
+    }
+    uint64_t next_ns = weir_wheel_next_ns(&reactor->wheel);
+    uint64_t from_ns = reactor->now_ns;
+    uint64_t wait_ns = next_ns == UINT64_MAX ? UINT64_MAX : next_ns > from_ns ? next_ns - from_ns : 0;
+    reactor->counters.parks++;
+    weir_record(&reactor->recorder, WEIR_RECORD_PARK, 0, 0, 0, 0);
+    WEIR_PROBE1(park, reactor->index);
+    weir_store(&reactor->turn_since_ns, 0, relaxed); /* parked */
+    int completed = weir_io_turn(reactor->io, wait_ns < timeout_ns ? wait_ns : timeout_ns);
+    weir_mesh_awake(reactor->mesh, reactor->index);
+    weir_watchdog_on_unpark(reactor->runtime);
+    reactor->now_ns = 0; /* the time asleep is no stall */
+    learn_from_park(reactor, weir_io_now_ns(reactor->io) - from_ns);
+    if (completed < 0)
+        return completed;
+    int done = weir_reactor_turn(reactor, 0);
+    return done < 0 ? done : done + completed;
+}
+
+static bool steal(struct weir_reactor *reactor)
+{
+    if (!weir_sched_announce(reactor->sched, WEIR_SCHED_SEARCHING))
+        return false;
+    uint32_t strands = weir_sched_steal(reactor->sched);
+    if (strands == 0)
+        return false;
+    weir_record(&reactor->recorder, WEIR_RECORD_STEAL, 0, 0, 0, strands);
+    WEIR_PROBE2(steal, reactor->index, strands);
+    return true;
+}
+
+/* Keep turning for as long as a spin has been worth; true when something came. */
+static int spin(struct weir_reactor *reactor, uint64_t spin_ns)
+{
+    uint64_t until_ns = reactor->now_ns + spin_ns;
+    while (reactor->now_ns < until_ns && reactor->state != WEIR_REACTOR_ENDED) {
+        if (steal(reactor))
+            return 1;
+        weir_cpu_relax();
+        int done = weir_reactor_turn(reactor, 0);
+        if (done != 0) {
+            reactor->counters.spins_hit++;
+            return done;
+        }
+    }
+    return 0;
+}
+
+int weir_reactor_idle(struct weir_reactor *reactor, uint64_t timeout_ns)
+{
+    if (!may_park(reactor))
+        return 0;
+    if (steal(reactor))
+        return 1;
+    uint64_t spin_ns = reactor->runtime->options.busy_poll ? WEIR_MS_NS : reactor->spin_ns;
+    if (spin_ns > timeout_ns)
+        spin_ns = timeout_ns;
+    int done = spin_ns ? spin(reactor, spin_ns) : 0;
+    if (done != 0 || reactor->runtime->options.busy_poll || !may_park(reactor))
+        return done;
+    return park(reactor, timeout_ns);
+}
+
+void weir_reactor_run(struct weir_reactor *reactor)
+{
+    while (reactor->state != WEIR_REACTOR_ENDED) {
+        int done = weir_reactor_turn(reactor, 0);
+        if (done == 0)
+            done = weir_reactor_idle(reactor, UINT64_MAX);
+        if (done < 0) {
+            reactor->error = done;
+            weir_reactor_log(reactor, WEIR_LOG_ERROR, "msg=\"reactor ends\" reactor=%u error=\"%s\"", reactor->index,
+                             strerrordesc_np(-done));
+            reactor->state = WEIR_REACTOR_ENDED;
+        }
+    }
+}
+
+int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns)
+{
+    if (reactor->state == WEIR_REACTOR_NEW) {
+        int result = weir_reactor_begin(reactor);
+        if (result < 0)
+            return result;
+    }
+    if (reactor->state == WEIR_REACTOR_ENDED)
+        return -ESHUTDOWN;
+    int done = weir_reactor_turn(reactor, 0);
+    if (done == 0 && timeout_ns > 0)
+        done = weir_reactor_idle(reactor, timeout_ns);
+    if (reactor->state == WEIR_REACTOR_ENDED)
+        weir_reactor_end(reactor);
+    return done;
+}
+
+int weir_reactor_fd(struct weir_reactor *reactor)
+{
+    if (reactor->state == WEIR_REACTOR_NEW) {
+        int result = weir_reactor_begin(reactor);
+        if (result < 0)
+            return result;
+    }
+    return reactor->io->table->pollable(reactor->io);
+}
+
+uint32_t weir_reactor_index(const struct weir_reactor *reactor)
+{
+    return reactor->index;
+}
+
+struct weir_runtime *weir_reactor_runtime(const struct weir_reactor *reactor)
+{
+    return reactor->runtime;
+}
+
+uint64_t weir_reactor_now_ns(const struct weir_reactor *reactor)
+{
+    return reactor->now_ns;
+}
+
+const char *weir_reactor_io_name(const struct weir_reactor *reactor)
+{
+    return reactor->io ? reactor->io->table->name : "none";
+}
+
+void weir_reactor_counters_read(const struct weir_reactor *reactor, struct weir_reactor_counters *counters_out)
+{
+    struct weir_sched_counts strands;
+    weir_sched_counts(reactor->sched, &strands);
+    *counters_out = reactor->counters;
+    counters_out->strands_run = strands.executed;
+    counters_out->strands_stolen = strands.stolen;
+    counters_out->strands_lent = strands.shared - strands.taken_back;
+    counters_out->buffers_bytes = reactor->buffers.bytes_used;
+    if (reactor->io) {
+        counters_out->io_enters = reactor->io->counters.enters;
+        counters_out->recv_starved = reactor->io->counters.recv_starved;
+    }
+}
