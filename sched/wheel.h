@@ -31,19 +31,22 @@ enum {
 };
 
 struct weir_wheel {
-    uint64_t tick;         /* expired up to and including this one */
+    uint64_t now_ns; /* as of the last expiry */
+    uint64_t tick;   /* expired up to and including this one */
     uint32_t armed_count;
+    struct weir_list due; /* to fire at the next expiry, in order of tick */
     uint64_t occupied[WEIR_WHEEL_LEVELS];
     struct weir_list slots[WEIR_WHEEL_LEVELS][WEIR_WHEEL_SLOTS];
 };
 
 void weir_wheel_init(struct weir_wheel *wheel, uint64_t now_ns);
 void weir_wheel_timer_init(struct weir_wheel_timer *timer, weir_wheel_fn fn);
-/* Arm, or move if armed. A deadline in the past fires at the next expiry. */
+/* Arm, or move if armed. A deadline in the past (not after the `now` of the last expiry) fires at the next. */
 void weir_wheel_arm(struct weir_wheel *wheel, struct weir_wheel_timer *timer, uint64_t deadline_ns);
 bool weir_wheel_cancel(struct weir_wheel *wheel, struct weir_wheel_timer *timer); /* was it armed? */
 bool weir_wheel_armed(const struct weir_wheel_timer *timer);
-/* Fire what is due. A callback may arm, move and cancel any timer, its own too. Returns how many fired. */
+/* Fire what is due, at most `budget`; the rest stays due. A callback may arm, move and cancel any timer, its own
+ * too; what it arms in the past waits for the next call, so this one ends. Returns how many fired. */
 uint32_t weir_wheel_expire(struct weir_wheel *wheel, uint64_t now_ns, uint32_t budget);
 /* When to look next: a lower bound of the earliest deadline; UINT64_MAX when nothing is armed. */
 uint64_t weir_wheel_next_ns(const struct weir_wheel *wheel);
