@@ -227,7 +227,7 @@ static inline struct weir_ring *out_ring(struct weir_mesh *mesh, int plane, uint
     return ring != NULL ? ring : open_out(mesh, plane, from, to);
 }
 
-void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_lane lane)
+void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
     struct weir_ring *ring = out_ring(mesh, SLOTS, from, to);

@@ -66,7 +66,7 @@ enum {
 struct weir_mesh;
 
 /* Which slots a reservation may take. */
-enum weir_lane {
+enum weir_mesh_lane {
     WEIR_LANE_REQUEST, /* leaves the reserve alone */
     WEIR_LANE_REPLY,   /* may use all of the ring */
 };
@@ -95,7 +95,7 @@ uint32_t weir_mesh_slots(const struct weir_mesh *mesh); /* slots of each ring, b
  * One slot of WEIR_MESH_SLOT_BYTES towards `to`, to be written before the next flush, which shows it.
  * NULL: no credit (or, the first time, no memory for the ring).
  */
-void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_lane lane);
+void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane);
 
 /*
  * Send `buffer` home to `owner`; shown by the next flush. False: no room, keep it and try again. The room

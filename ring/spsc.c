@@ -33,12 +33,20 @@ int weir_ring_init(void *memory, size_t memory_bytes, uint32_t slot_count, uint3
     if (memory_bytes < needed)
         return -ENOMEM;
     struct weir_ring *ring = memory;
+    uint32_t head_step = slot_count < WEIR_RING_STEPS ? 1 : slot_count / WEIR_RING_STEPS;
     memset(ring, 0, sizeof *ring);
-    ring->producer_mask = slot_count - 1;
-    ring->producer_slot_bytes = slot_bytes;
-    ring->consumer_mask = slot_count - 1;
-    ring->consumer_slot_bytes = slot_bytes;
-    ring->head_step = slot_count < WEIR_RING_STEPS ? 1 : slot_count / WEIR_RING_STEPS;
+    ring->producer = (struct weir_producer){
+        .ring = ring,
+        .mask = slot_count - 1,
+        .slot_bytes = slot_bytes,
+    };
+    ring->consumer = (struct weir_consumer){
+        .ring = ring,
+        .mask = slot_count - 1,
+        .slot_bytes = slot_bytes,
+        .head_step = head_step,
+        .harvest = head_step < WEIR_RING_HARVEST ? head_step : WEIR_RING_HARVEST,
+    };
     weir_ring_start_at(ring, 0);
     *ring_out = ring;
     return 0;
@@ -46,11 +54,12 @@ int weir_ring_init(void *memory, size_t memory_bytes, uint32_t slot_count, uint3
 
 void weir_ring_start_at(struct weir_ring *ring, uint32_t first)
 {
-    ring->reserved = first;
-    ring->limit = first + ring->producer_mask + 1;
-    ring->read = first;
-    ring->tail_seen = first;
-    ring->head_shown = first;
+    ring->producer.reserved = first;
+    ring->producer.limit = first + ring->producer.mask + 1;
+    ring->consumer.read = first;
+    ring->consumer.stop = first;
+    ring->consumer.tail_seen = first;
+    ring->consumer.head_shown = first;
     weir_store(&ring->tail, first, relaxed); /* before either side starts */
     weir_store(&ring->head, first, relaxed);
 }
@@ -61,6 +70,6 @@ uint32_t weir_ring_depth(struct weir_ring *ring)
      * what is read meanwhile, which the clamp takes. */
     uint32_t head = weir_load(&ring->head, relaxed);
     uint32_t depth = weir_load(&ring->tail, relaxed) - head;
-    uint32_t slot_count = ring->producer_mask + 1;
+    uint32_t slot_count = weir_ring_slot_count(ring);
     return depth > slot_count ? slot_count : depth;
 }
