@@ -20,7 +20,7 @@ static const char hex_digits[17] = "0123456789abcdef";
 
 bool weir_bytes_parse_u64(const char *text, size_t count, uint64_t *out)
 {
-    if (count == 0 || count > WEIR_U64_DIGITS_MAX || (text[0] == '0' && count > 1))
+    if (count == 0 || (text[0] == '0' && count > 1))
         return false;
     uint64_t value = 0;
     for (size_t i = 0; i < count; i++) {

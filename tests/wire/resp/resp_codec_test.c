@@ -400,6 +400,35 @@ static void the_hint_never_promises_too_much(void **state)
     assert_int_equal(command.more_bytes, count - 29);
 }
 
+static void the_same_bytes_shown_again_are_no_mistake(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char bytes[] = "*2\r\n$1\r\na\r\n$1234\r\n";
+    struct weir_resp_command command;
+    for (size_t have = 0; have < sizeof(bytes); have++) {
+        start_again(fixture, false);
+        for (int times = 0; times < 3; times++)
+            assert_int_equal(parse(fixture, bytes, have, &command), -EAGAIN);
+    }
+}
+
+/* Bytes already searched are changed, against the contract: who looks again would see it. */
+static void a_line_is_not_searched_twice(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const openings[] = {"a", "*1", "*1\r\n$1"};
+    char bytes[1001];
+    struct weir_resp_command command;
+    for (size_t i = 0; i < COUNT_OF(openings); i++) {
+        start_again(fixture, false);
+        memset(bytes, '1', sizeof(bytes));
+        memcpy(bytes, openings[i], strlen(openings[i]));
+        assert_int_equal(parse(fixture, bytes, 1000, &command), -EAGAIN);
+        memcpy(bytes + 500, "\r\n", 2);
+        assert_int_equal(parse(fixture, bytes, 1001, &command), -EAGAIN);
+    }
+}
+
 /* 64 bytes at a time; a parser that looked again at what it had seen would take minutes. */
 static void a_large_bulk_in_small_pieces_is_not_read_again(void **state)
 {
@@ -509,6 +538,8 @@ int main(void)
         CASE(authentication_counts_from_the_next_length_on),
         CASE(lowered_maxima_hold_for_short_commands_too),
         CASE(the_hint_never_promises_too_much),
+        CASE(the_same_bytes_shown_again_are_no_mistake),
+        CASE(a_line_is_not_searched_twice),
         CASE(a_large_bulk_in_small_pieces_is_not_read_again),
         CASE(a_million_arguments_arrive_byte_by_byte),
         CASE(memory_of_an_unusual_command_is_given_back),
