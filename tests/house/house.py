@@ -127,7 +127,8 @@ def promised(root):
     """Names of functions the public headers declare: {name: "file:line"}."""
     found = {}
     for path in sources(root, "include/weir"):
-        text = "\n".join(code(path))
+        # Macros aside; the lines stay where they are.
+        text = re.sub(r"^#.*(\\\n.*)*", lambda macro: "\n" * macro.group(0).count("\n"), "\n".join(code(path)), flags=re.M)
         for match in re.finditer(r"WEIR_API\b([^;]*);", text):
             name = re.search(r"(weir_\w+)\s*\(", match.group(1)) or re.search(r"(weir_\w+)\s*(?:\[|$)", match.group(1))
             if name:
@@ -144,6 +145,17 @@ def symbols(root, names):
     for name, where in promise.items():
         if name not in names:
             yield f"{where}: {name} is declared and the library does not have it"
+
+
+def pages(root):
+    """Every function that is promised has its name and its prototype in a page of docs/man."""
+    text = "\n".join(p.read_text() for p in sorted((root / "docs/man").glob("*.3")))
+    for name, where in promised(root).items():
+        if not re.search(rf"^\.Nm {name}\b", text, re.M) or not re.search(rf"^\.F[no] {name}\b", text, re.M):
+            yield f"{where}: {name} has no page in docs/man"
+    for name in re.findall(r"^\.F[no] (weir_\w+)", text, re.M):
+        if name not in promised(root):
+            yield f"docs/man:1: {name} has a page and no header declares it"
 
 
 def report(title, complaints):

@@ -83,6 +83,11 @@ class Rules(unittest.TestCase):
         self.assertIn("stray is exported", found[0])
         self.assertIn("include/weir/ring.h:5: weir_gone is declared", found[1])
 
+    def test_a_promised_function_without_a_page_is_named(self):
+        self.plant("include/weir/ring.h", "WEIR_API int weir_ring_open(void);\nWEIR_API int weir_gone(void);\n")
+        self.plant("docs/man/weir_ring.3", ".Nm weir_ring_open\n.Fn weir_ring_open void\n")
+        self.complaint(house.pages(self.root), "include/weir/ring.h:2:", "weir_gone")
+
 
 if __name__ == "__main__":
     unittest.main()
