@@ -112,7 +112,7 @@ def statics(object_dump, allowed):
     file = "?"
     for line in object_dump.split("\n"):
         if ":     file format" in line:
-            file = re.sub(r".*CMakeFiles/[^/]*/|\.o$", "", line.split(":")[0])
+            file = re.sub(r".*CMakeFiles/[^/]*/(\./)?|\.o$", "", line.split(":")[0])
         match = re.match(r"[0-9a-f]+ (.{7}) (\S+)\s+([0-9a-f]+)\s+(?:\.hidden )?(\S+)$", line)
         if not match:
             continue

@@ -1,6 +1,7 @@
 #!/bin/sh
 # install_test.sh SOURCE BUILD SCRATCH PREFIX LIBDIR - installs BUILD under SCRATCH and lives off that alone: a program by
 # pkg-config, by CMake package and fully static; the examples; and every file a package would carry.
+# shellcheck disable=SC2046,SC2086 # flags are lists of words
 set -eu
 source=$1 build=$2 scratch=$3 prefix=$4 libdir=$5
 here=$source/tests/install
@@ -39,7 +40,6 @@ warnings='-std=c11 -Wall -Wextra -Werror'
 version=$(pkg-config --modversion weir)
 [ "$("$top/bin/weir" --version)" = "weir $version" ] || complain "weir --version is not 'weir $version'"
 
-# shellcheck disable=SC2046,SC2086 # flags are lists of words
 run() { # run NAME COMPILER_WORDS...
     name=$1
     shift
@@ -49,23 +49,24 @@ run() { # run NAME COMPILER_WORDS...
         complain "$name does not build: $*"
     fi
 }
-# shellcheck disable=SC2046,SC2086
 run guest_shared cc $warnings "$here/guest.c" $(pkg-config --cflags --libs weir)
-# shellcheck disable=SC2046,SC2086
 run guest_static cc $warnings -static "$here/guest.c" $(pkg-config --static --cflags --libs weir)
-# shellcheck disable=SC2046,SC2086
 [ ! -e "$source/examples/hello.c" ] ||
     run hello cc $warnings "$source/examples/hello.c" $(pkg-config --cflags --libs weir)
 
-cmake -S "$here/consumer" -B "$scratch/consumer" -DCMAKE_PREFIX_PATH="$top" >"$scratch/consumer.log" 2>&1 &&
-    cmake --build "$scratch/consumer" >>"$scratch/consumer.log" 2>&1 || { cat "$scratch/consumer.log"; complain "find_package"; }
+{ cmake -S "$here/consumer" -B "$scratch/consumer" -DCMAKE_PREFIX_PATH="$top" &&
+    cmake --build "$scratch/consumer"; } >"$scratch/consumer.log" 2>&1 ||
+    { cat "$scratch/consumer.log"; complain "find_package"; }
 for kind in weir weir_static; do
     timeout 20 "$scratch/consumer/guest_$kind" || complain "by find_package, guest_$kind ended with $?"
 done
 
-command -v man >/dev/null && for page in "$top"/share/man/man?/*; do
-    man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null | sed "s|^|${page##*/}: |"
-done >"$scratch/man.log" && { ! [ -s "$scratch/man.log" ] || { cat "$scratch/man.log"; complain "pages do not render"; }; }
-bash -n "$top/share/bash-completion/completions/weir" || complain "the bash completion does not parse"
+if command -v man >/dev/null; then
+    for page in "$top"/share/man/man?/*; do
+        (cd "$top/share/man" && man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) | sed "s|^|${page##*/}: |"
+    done >"$scratch/man.log"
+    [ ! -s "$scratch/man.log" ] || { cat "$scratch/man.log"; complain "pages do not render"; }
+fi
+[ ! -x "$(command -v bash)" ] || bash -n "$top/share/bash-completion/completions/weir" || complain "the bash completion does not parse"
 echo "install: $failed complaints"
 [ "$failed" = 0 ]
