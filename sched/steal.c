@@ -99,13 +99,20 @@ static uint32_t exposure_wanted(struct weir_sched *sched)
     return half > exposed ? half - exposed : 0;
 }
 
+/* The backlog stands, and a run takes longer than its journey there and back. */
+static bool worth_sharing(const struct weir_sched *sched, uint64_t now_ns)
+{
+    return sched->backlog_since_ns != 0 &&
+           now_ns - sched->backlog_since_ns >= sched->options.share_after_ns &&
+           sched->run_time_ns >= sched->options.share_run_ns * sched->run_count;
+}
+
 bool weir_sched_share(struct weir_sched *sched, uint64_t now_ns)
 {
     note_backlog(sched, now_ns);
     if (!sched->stealing || weir_load(&sched->options.hub->hungry, relaxed) == 0) /* a hint */
         return false;
-    if (sched->backlog_since_ns != 0 &&
-        now_ns - sched->backlog_since_ns >= sched->options.share_after_ns) {
+    if (worth_sharing(sched, now_ns)) {
         uint32_t want = exposure_wanted(sched);
         uint32_t held = want < sched->held.count / 2 ? want : sched->held.count / 2;
         expose_held(sched, held);

@@ -20,6 +20,7 @@ enum {
     CHECK_SOON_NS = 5000,  /* checked sooner than this: look half as often */
     CHECK_LATE_NS = 20000, /* later: look at once, then find the pace again */
     CHECK_EVERY_MAX = 64,
+    RUNS_REMEMBERED = 128,
     PICKS_SHIFT = 3, /* a lower priority is picked once in 2^3 */
 };
 
@@ -40,6 +41,8 @@ static void fill_defaults(struct weir_sched_options *options)
         options->turn_ns = 500 * WEIR_US_NS;
     if (options->share_after_ns == 0)
         options->share_after_ns = 50 * WEIR_US_NS;
+    if (options->share_run_ns == 0)
+        options->share_run_ns = 500;
 }
 
 static bool options_valid(const struct weir_sched_options *options)
@@ -294,6 +297,19 @@ void weir_strand_settle(struct weir_sched *sched, struct weir_strand *strand)
         class->on_closed(class); /* the class is gone now */
 }
 
+/* One reading counts for CHECK_LATE_NS at most: when the kernel took the CPU away, that was not the tasks. Tasks
+ * that are truly slow are read after each, and still look slow enough. */
+static void note_runs(struct weir_sched *sched, uint64_t spent_ns)
+{
+    sched->run_time_ns += spent_ns < CHECK_LATE_NS ? spent_ns : CHECK_LATE_NS;
+    sched->run_count += sched->unchecked_runs;
+    sched->unchecked_runs = 0;
+    if (sched->run_count >= RUNS_REMEMBERED) {
+        sched->run_time_ns /= 2;
+        sched->run_count /= 2;
+    }
+}
+
 /* Look at the clock: is the turn over, is a backlog standing that others could use? And find the pace at which
  * looking costs little and yet comes about every 10 us. */
 static void check(struct weir_sched *sched)
@@ -304,6 +320,7 @@ static void check(struct weir_sched *sched)
         sched->check_every = 1;
     else if (spent_ns < CHECK_SOON_NS && sched->check_every < CHECK_EVERY_MAX)
         sched->check_every *= 2;
+    note_runs(sched, spent_ns);
     sched->checked_ns = now_ns;
     sched->until_check = sched->check_every;
     sched->over = now_ns >= sched->deadline_ns;
@@ -322,6 +339,7 @@ static uint32_t execute(struct weir_sched *sched, struct weir_strand *strand)
     struct weir_task *task = strand->run_at;
     uint32_t left = strand->run_left;
     uint32_t before = left;
+    sched->unchecked_runs++;
     while (left > 0 && !sched->over) {
         /* Relaxed: see weir_sched_class_close. */
         if (weir_load(&class->closed, relaxed) != 0) {
@@ -420,6 +438,7 @@ uint32_t weir_sched_run(struct weir_sched *sched, uint64_t now_ns)
     sched->checked_ns = now_ns;
     sched->deadline_ns = now_ns + sched->options.turn_ns;
     sched->until_check = sched->check_every;
+    sched->unchecked_runs = 0;
     if (weir_sched_share(sched, now_ns) && sched->options.on_shared != NULL)
         sched->options.on_shared(sched->options.on);
     uint32_t dealt = 0;

@@ -23,8 +23,8 @@
  *
  * Balanced work touches nothing shared: runnable strands sit in a plain list ("private deques": Acar,
  * Charguéraud, Rainey, "Scheduling parallel programs by work stealing with private deques", PPoPP 2013). Only
- * while another reactor says that it is hungry, and two strands or more have waited for share_after_ns, does the
- * owner expose up to half of them; it takes back what nobody stole.
+ * while another reactor says that it is hungry, two strands or more have waited for share_after_ns, and runs take
+ * longer than a hand-over costs, does the owner expose up to half of them; it takes back what nobody stole.
  *
  * Unkeyed posts to a stealable class promise no order, so they are gathered into nameless strands of up to
  * gather_tasks. Unkeyed posts to a pinned class are one strand: first in, first out.
@@ -112,6 +112,7 @@ struct weir_sched_options {
     uint32_t run_tasks;         /* of one strand in a row, and of a stolen run [64] */
     uint32_t gather_tasks;      /* in one nameless strand [16] */
     uint64_t share_after_ns;    /* how old a backlog must be before it is shared [50 us] */
+    uint64_t share_run_ns;      /* how long a strand's run must take on average to be worth the journey [500 ns] */
     uint32_t deque_cells;       /* power of two [256] */
     uint32_t strands_warm;      /* laid out by init [256] */
     uint32_t strands_max;       /* not idle at once; posts that need one more get -EAGAIN [1 << 20] */

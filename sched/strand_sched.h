@@ -35,6 +35,11 @@ struct weir_sched {
     uint64_t deadline_ns;
     uint64_t backlog_since_ns; /* 0: there is none */
 
+    /* What a run takes: both halved now and then, so that the past fades. */
+    uint64_t run_time_ns;
+    uint32_t run_count;
+    uint32_t unchecked_runs; /* since the clock was read */
+
     struct weir_strand_list held;      /* stolen or taken back: their runs are this reactor's to execute */
     struct weir_strand_list returning; /* executed, `done` not sent yet */
     bool held_turn;                    /* own and held strands alternate */

@@ -26,6 +26,7 @@ static void nothing_is_shared_while_nobody_is_hungry_or_the_backlog_is_young(voi
     weir_sched_share(bench->seats[0].sched, bench->now_ns);
     weir_sched_share(bench->seats[0].sched, bench->now_ns + 1000000);
     assert_int_equal(counts(bench, 0).shared, 0); /* nobody is hungry */
+    bench->task_ns = 1000;
     turn(bench, 0);
     assert_true(weir_sched_announce(bench->seats[1].sched, WEIR_SCHED_SEARCHING));
     for (uint32_t i = 0; i < 64; i++)
@@ -36,6 +37,24 @@ static void nothing_is_shared_while_nobody_is_hungry_or_the_backlog_is_young(voi
     weir_sched_share(bench->seats[0].sched, bench->now_ns + 50000);
     assert_int_equal(counts(bench, 0).shared, 32);
     bench_close(bench);
+}
+
+static void runs_that_cost_less_than_a_hand_over_are_not_shared(void **state)
+{
+    (void)state;
+    for (uint32_t heavy = 0; heavy < 2; heavy++) {
+        struct bench *bench = bench_open(2);
+        struct weir_class class;
+        class_open(bench, 0, &class, true);
+        assert_true(weir_sched_announce(bench->seats[1].sched, WEIR_SCHED_SEARCHING));
+        bench->task_ns = heavy ? 600 : 400;
+        for (uint32_t i = 0; i < 1000; i++)
+            post_keyed(bench, 0, &class, i);
+        for (uint32_t i = 0; i < 4; i++)
+            turn(bench, 0);
+        assert_int_equal(counts(bench, 0).shared > 0, heavy);
+        bench_close(bench);
+    }
 }
 
 static void a_pinned_class_is_never_shared(void **state)
@@ -258,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_shared_while_nobody_is_hungry_or_the_backlog_is_young),
+        cmocka_unit_test(runs_that_cost_less_than_a_hand_over_are_not_shared),
         cmocka_unit_test(a_pinned_class_is_never_shared),
         cmocka_unit_test(a_thief_takes_half_of_what_is_exposed),
         cmocka_unit_test(a_stolen_strand_does_not_run_at_home_before_its_done_is_back),
