@@ -22,5 +22,14 @@ alone c gcc -std=gnu2x
 alone c clang -std=c11 -Wstrict-prototypes
 alone c++ g++ -std=c++11
 alone c++ clang++ -std=c++20
+# Options are spelled the same in both languages.
+for language in c c++; do
+    tried=$((tried + 1))
+    printf '%s\n' '#include <weir/weir.h>' 'int main(void);' 'int main(void)' '{' \
+        'struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);' \
+        'return options.size != sizeof(options);' '}' |
+        gcc -x $language -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I"$include" - ||
+        { echo "$include/weir/base.h:1: WEIR_OPTIONS does not do in $language"; failed=$((failed + 1)); }
+done
 echo "headers: $tried compilations, $failed failed"
 [ "$failed" = 0 ] && [ "$tried" != 0 ]
