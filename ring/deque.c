@@ -64,7 +64,9 @@ bool weir_deque_push(struct weir_deque *deque, void *item)
     WEIR_ASSERT(item != NULL);
     uint64_t bottom = weir_load(&deque->bottom, relaxed); /* ours */
     if (bottom - deque->top_seen > deque->mask) {
-        /* acquire: pairs with (S); the thief has read the cell that is written next. */
+        /* acquire: pairs with (S); the thief has read the cell that is written next. No model shows this
+         * pair: without it a processor could do the thief's read after its swap (load buffering), and
+         * take what is written here. */
         deque->top_seen = weir_load(&deque->top, acquire);
         if (bottom - deque->top_seen > deque->mask)
             return false;
@@ -79,7 +81,8 @@ bool weir_deque_push(struct weir_deque *deque, void *item)
 static void *pop_last(struct weir_deque *deque, uint64_t top, void *item)
 {
     uint64_t expected = top;
-    bool ours = weir_compare_exchange(&deque->top, &expected, top + 1, seq_cst);
+    /* Relaxed: only who has it is decided; the cell was ours all along. */
+    bool ours = weir_compare_exchange(&deque->top, &expected, top + 1, relaxed);
     /* Relaxed: empty now, so a thief that reads this takes nothing before the next (B). */
     weir_store(&deque->bottom, top + 1, relaxed);
     return ours ? item : NULL;
@@ -106,7 +109,7 @@ void *weir_deque_pop(struct weir_deque *deque)
 
 void *weir_deque_steal(struct weir_deque *deque)
 {
-    uint64_t top = weir_load(&deque->top, acquire); /* (T) */
+    uint64_t top = weir_load(&deque->top, relaxed); /* ordered by (F2) */
     weir_fence(seq_cst);                            /* (F2) top is looked at before bottom */
     /* acquire: pairs with (B) and (D); the cells below it are written. */
     uint64_t bottom = weir_load(&deque->bottom, acquire);
@@ -114,7 +117,8 @@ void *weir_deque_steal(struct weir_deque *deque)
         return NULL;
     /* Relaxed: shown by (B); if the owner has written it anew since, the swap fails. */
     void *item = weir_load(&deque->cells[top & deque->mask], relaxed);
-    if (!weir_compare_exchange(&deque->top, &top, top + 1, seq_cst)) /* (S) */
+    /* (S) release: the cell is read before push may see that it is free. */
+    if (!weir_compare_exchange(&deque->top, &top, top + 1, release))
         return NULL;
     return item;
 }

@@ -6,17 +6,19 @@
  * pointer. Full is an answer, not an error.
  *
  *     owner                                          thief
- *     push: cell[bottom] = item                      (T) t = top.load(acquire)
- *           (B) bottom.store(+1, release) -------->      fence(seq_cst) (F2)
- *     pop:  (D) bottom.store(-1, release) -------->      b = bottom.load(acquire)  pairs with (B), (D)
- *           fence(seq_cst) (F1)                          item = cell[t]
- *           t = top.load                             (S) top: t -> t + 1 by compare-and-swap
+ *     push: full? top.load(acquire)        <-------  (S)
+ *           cell[bottom] = item                      t = top.load
+ *           (B) bottom.store(+1, release)  ------->  fence(seq_cst) (F2)
+ *     pop:  (D) bottom.store(-1, release)  ------->  b = bottom.load(acquire)  pairs with (B), (D)
+ *           fence(seq_cst) (F1)                      item = cell[t]
+ *           t = top.load                             (S) top: t -> t + 1 by compare-and-swap(release)
  *           last one: top: t -> t + 1 likewise
  *
  * The owner takes from the bottom without asking while two or more are left; (F1) and (F2) see to it that
  * a thief which does not see the lowered bottom is seen by the owner through top. The last item is decided
  * by the swap of top alone. Where the paper has a release fence before the store of bottom, each store is a
- * release: it costs the same, and ThreadSanitizer sees it.
+ * release: it costs the same, and ThreadSanitizer sees it. Where it has seq_cst on the swaps, the fences do
+ * the work: the model finds nothing that a stronger swap would prevent.
  *
  * top and bottom are 64 bits wide and never wrap, so a thief that slept through a round fails its swap.
  *
