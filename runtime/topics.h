@@ -10,6 +10,15 @@
 
 #include <weir/topic.h>
 
+/* WEIR_RECORD_DROP: why */
+enum weir_drop_reason {
+    WEIR_DROP_UNHEARD = 1, /* an "error" event that nobody listens to */
+    WEIR_DROP_NO_MEMORY,
+};
+
+/* WEIR_RECORD_DISPATCH: in place of one subscription's slot */
+enum { WEIR_DISPATCH_PINNED = UINT32_MAX };
+
 struct weir_mail;
 struct weir_registry;
 struct weir_topics;
@@ -26,10 +35,17 @@ void weir_topics_close(struct weir_reactor *reactor, struct weir_topics *topics)
 
 /* The reactor's turn: run what was posted here, up to the budget. Things done; `more_out`: the budget ended it. */
 uint32_t weir_topics_run(struct weir_reactor *reactor, bool *more_out);
-/* Anything posted here that has not run? For draining and for not parking. */
+/* Nothing posted here waits for a turn; while draining: and nothing queued or away either. */
 bool weir_topics_idle(const struct weir_reactor *reactor);
 /* May those who wait for room in the queue of posts here go on? */
 bool weir_topics_has_room(const struct weir_reactor *reactor);
+/*
+ * May the next WEIR_MAIL_POST be taken from its ring? Asked by the drain: a slot that is not taken is credit that its
+ * sender does not get back, so a reactor that cannot keep up slows those who post to it. While it has work here it takes
+ * none over the bound; when all of it is away with thieves it takes one now and then, for the way home of their `done`
+ * may lead past it. It does not park meanwhile.
+ */
+bool weir_topics_takes_mail(const struct weir_reactor *reactor);
 /* WEIR_MAIL_POST has come. */
 void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
 /* A foreign lane's post, on the reactor's own thread: the body is copied. */

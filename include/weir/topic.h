@@ -9,10 +9,13 @@
  *               of installation; what is keyed or stealable is queued
  *   weir_post   copies the event and runs it later: here, on another reactor, or where its key lives
  *
- * Events with one key run in order, always, one at a time, for each handler. An event named "error" (or
- * "error.anything") that no handler listens to is logged and counted, never silent. Handlers may install and remove
- * handlers, themselves too: a handler added during an emit first runs at the next one, a removed one does not run
- * any more.
+ * Events with one key run in order, always, one at a time, for each handler: in the order in which this reactor posted
+ * or emitted them. An event named "error" (or "error.anything") that no handler listens to is logged and counted, never
+ * silent. Handlers may install and remove handlers, themselves too: a handler added during an emit first runs at the
+ * next one, a removed one does not run any more (one that a thief has just begun ends its run; see on_removed).
+ *
+ * A posted event goes to the handlers that are installed when it is told. What is queued for a handler when that is
+ * removed is dropped; a handler that is removed because its `times` are used up runs what it was counted for.
  */
 #ifndef WEIR_TOPIC_H
 #define WEIR_TOPIC_H
@@ -56,22 +59,28 @@ typedef void (*weir_done_fn)(struct weir_reactor *on, void *context);
 
 struct weir_on_options {
     size_t size;
-    int32_t priority;     /* higher runs first; default 0 */
+    int32_t priority;     /* higher runs first; default 0. Queued handlers: below, at and above 0 are three levels, and
+                             the lower ones still get a share */
     uint32_t times;       /* runs at most so often, then is removed; 0: for ever; 1: once */
     bool stealable;       /* an idle reactor may run it; implies queueing, in order for each key */
     bool keyed;           /* serialised by event key even on its own reactor (queued, never nested) */
-    weir_done_fn on_removed; /* its last run is over and `context` is the caller's again; may be NULL */
+    /* The last run is over and `context` is the caller's again: within weir_off when nothing of it is running or queued,
+     * else later; at the latest when the runtime closes (then it must not call weir). On the reactor it was installed
+     * on. May be NULL. */
+    weir_done_fn on_removed;
 };
 
 /* Intern a name: cold (takes a lock), any reactor's thread. -EINVAL (empty, over 1,024 bytes, wildcard),
  * -ENOSPC (topics_max reached), -ENOMEM. */
 WEIR_API WEIR_MUST_CHECK int weir_topic_open(struct weir_reactor *reactor, const char *name,
                                              struct weir_topic *topic_out);
+/* Its name, for as long as the runtime is open; NULL: stale. Any reactor's thread. */
 WEIR_API const char *weir_topic_name(struct weir_reactor *reactor, struct weir_topic topic);
 
 /*
- * Install a handler on this reactor. `pattern` may hold wildcards. `options` and `subscription_out` may be NULL.
- * Returns 0; -EINVAL, -ENOMEM. The (limit+1)th handler of one topic logs a leak warning once; see
+ * Install a handler on this reactor. `pattern` may hold wildcards; a plain name becomes a topic. `options` and
+ * `subscription_out` may be NULL. Returns 0; -EINVAL (empty, over 1,024 bytes, no handler), -ENOSPC (topics_max),
+ * -ENOMEM. The (limit+1)th handler of one topic logs a leak warning once; see
  * weir_listeners_warn_at.
  */
 WEIR_API int weir_on_with(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context,
@@ -83,7 +92,8 @@ WEIR_API int weir_many(struct weir_reactor *reactor, const char *pattern, uint32
 /* Every event of this reactor, whatever its name; before the topic's own handlers. */
 WEIR_API int weir_any(struct weir_reactor *reactor, weir_handler_fn handler, void *context);
 
-/* Remove by handle (-ENOENT: gone already), or the first installed match of (pattern, handler, context). */
+/* Remove by handle (-ENOENT: gone already), or the first installed match of (pattern, handler, context); a NULL pattern
+ * is weir_any's. Patterns are compared as text: removing "a.*" leaves "a.b" alone. */
 WEIR_API int weir_off(struct weir_reactor *reactor, struct weir_subscription subscription);
 WEIR_API int weir_off_match(struct weir_reactor *reactor, const char *pattern, weir_handler_fn handler, void *context);
 WEIR_API uint32_t weir_off_all(struct weir_reactor *reactor, const char *pattern); /* NULL: all; returns how many */
@@ -93,13 +103,14 @@ WEIR_API void weir_listeners_warn_at(struct weir_reactor *reactor, uint32_t coun
 
 /*
  * Run this reactor's handlers of `topic` now. `body` is read in place.
- * Returns how many handlers ran or were queued; -ENOENT (stale topic), -EAGAIN (a queue was full: the event
- * went to the handlers counted in none; nothing ran).
+ * Returns how many handlers ran or were queued. Nothing ran and nothing was queued: -ENOENT (stale topic), -ENOMEM, and
+ * where some handlers queue -EAGAIN (as weir_post to here) and -EINVAL (a body of more than 16 MiB).
  */
 WEIR_API int weir_emit(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes);
 WEIR_API int weir_emit_keyed(struct weir_reactor *reactor, struct weir_topic topic, uint64_t key, const void *body,
                              uint32_t body_bytes);
-/* As weir_emit, by name: one hash look-up more; an unknown name has no handlers unless a pattern matches. */
+/* As weir_emit, by name: one hash look-up more. An unknown name has no handlers unless a pattern or weir_any takes it;
+ * then it becomes a topic. Also -EINVAL (empty, over 1,024 bytes, wildcard), -ENOSPC (topics_max). */
 WEIR_API int weir_emit_name(struct weir_reactor *reactor, const char *name, const void *body, uint32_t body_bytes);
 
 enum {
@@ -110,16 +121,19 @@ enum {
 
 /*
  * Post a copy of `body` to a reactor (an index, or WEIR_TO_...). Two posts from one reactor to one reactor
- * arrive in order. Not keyed: `key` is ignored.
- * Returns 0; -EAGAIN: no credit, nothing was posted - call weir_post_resume and try again then;
- * -ENOENT, -EINVAL (no such reactor; more than 16 MiB), -ENOMEM (memory_bytes_max).
+ * arrive in order. weir_post has no key: it cannot go WEIR_TO_KEY.
+ * Returns 0; -EAGAIN: no credit (at one of them, with WEIR_TO_ALL), nothing was posted - call weir_post_resume and try
+ * again then; -ENOENT (stale topic), -EINVAL (no such reactor; more than 16 MiB), -ENOMEM (memory_bytes_max).
  */
 WEIR_API WEIR_MUST_CHECK int weir_post(struct weir_reactor *from, struct weir_topic topic, uint32_t to,
                                        const void *body, uint32_t body_bytes);
 WEIR_API WEIR_MUST_CHECK int weir_post_keyed(struct weir_reactor *from, struct weir_topic topic, uint32_t to,
                                              uint64_t key, const void *body, uint32_t body_bytes);
 
-/* Call `resume` once, in a later turn, when posts to `to` have credit again. One waiter object each. */
+/*
+ * Call `resume` once, in a later turn, when posts to `to` have credit again. One waiter object each. With WEIR_TO_KEY
+ * and WEIR_TO_ALL: when the first reactor that has none now has; the next try may find another full.
+ */
 typedef void (*weir_resume_fn)(struct weir_reactor *reactor, void *context);
 struct weir_waiter {
     struct weir_waiter *next; /* weir's; zero at first */
