@@ -80,6 +80,7 @@ int weir_broker_subscribe(struct weir_subscriber *subscriber, enum weir_name_kin
                           bool *changed_out);
 int weir_broker_unsubscribe(struct weir_subscriber *subscriber, enum weir_name_kind kind, struct weir_slice name,
                             bool *changed_out);
+void weir_broker_unsubscribe_all(struct weir_subscriber *subscriber);
 /* Every name it holds of `kind`, in no order; the callback may unsubscribe that one. */
 void weir_broker_each_held(struct weir_subscriber *subscriber, enum weir_name_kind kind,
                            void (*fn)(void *context, struct weir_slice name), void *context);
@@ -118,6 +119,5 @@ struct weir_part_counters {
     uint64_t subscribers, windowed_bytes;
 };
 const struct weir_part_counters *weir_part_counters(const struct weir_part *part);
-struct weir_part_counters *weir_part_counters_mutable(struct weir_part *part);
 
 #endif

@@ -14,7 +14,7 @@
 #include "runtime/tcp.h"
 #include "sched/wheel.h"
 
-enum { WEIR_WINDOW_AHEAD_BYTES = 256 << 10 };
+enum { WEIR_WINDOW_AHEAD_BYTES = 256 << 10, WEIR_WINDOW_WATCHED_BYTES = 64 << 10 };
 
 struct weir_window_item {
     const uint8_t *bytes;
@@ -52,7 +52,7 @@ struct weir_subscriber {
     struct weir_window window;
     const struct weir_policy *policy;       /* the strictest of what it holds; the default at first */
     uint64_t delivered_count;
-    bool pausing;                           /* publishers wait for it */
+    uint64_t pausing_since_ns;              /* publishers wait for it; 0: they do not */
     bool evicted;
 };
 
@@ -66,11 +66,10 @@ int weir_subscriber_reply(struct weir_subscriber *subscriber, const void *bytes,
 /* An event in a shared encoding. Applies the policy; may evict. `policy` is the topic's. */
 void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buffer *buffer, const uint8_t *bytes,
                              uint32_t byte_count, const struct weir_policy *policy);
+/* Disconnect it; `why` is for people. Its subscriptions go when the connection has closed. */
+void weir_subscriber_evict(struct weir_subscriber *subscriber, const char *why);
 /* The connection has room again: move on what waits. Called by the connection's on_drain, and by the part. */
 void weir_subscriber_pump(struct weir_subscriber *subscriber);
 uint64_t weir_subscriber_waiting_bytes(const struct weir_subscriber *subscriber); /* window and connection */
-
-/* The part's clock: soft limits, pauses, stuck connections. */
-void weir_windows_check(struct weir_part *part);
 
 #endif
