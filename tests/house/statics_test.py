@@ -7,7 +7,10 @@ import subprocess
 import sys
 import house
 
-ALLOWED = {}  # name: why it may be there
+# name: why it may be there
+ALLOWED = {
+    "set_memory": "broker/names.c: ck_hs takes its allocator by a pointer that is not const, and never writes to it",
+}
 
 if len(sys.argv) < 2:
     sys.exit("statics: no objects given, so nothing was checked")
