@@ -51,8 +51,10 @@ static uint64_t cost_of_many(const struct weir_bucket_rate *rate, uint64_t token
 {
     if (tokens <= rate->burst_tokens)
         return weir_bucket_cost(rate, tokens);
-    unsigned __int128 cost = (unsigned __int128)tokens * rate->interval_fp >> (32 - rate->unit_bits);
-    return cost < INT64_MAX ? (uint64_t)cost + 1 : INT64_MAX;
+    uint32_t shift = 32 - (uint32_t)rate->unit_bits;
+    unsigned __int128 cost_fp = (unsigned __int128)tokens * rate->interval_fp;
+    unsigned __int128 cost = (cost_fp + (((uint64_t)1 << shift) - 1)) >> shift;
+    return cost < INT64_MAX ? (uint64_t)cost : INT64_MAX;
 }
 
 uint64_t weir_bucket_charge(struct weir_bucket *bucket, const struct weir_bucket_rate *rate,
