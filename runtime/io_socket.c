@@ -1,8 +1,9 @@
 /*
- * runtime/io_socket.c - listening, datagram and stream sockets, addresses, clock and chance of the real machine.
+ * runtime/io_socket.c - listening, datagram and stream sockets, addresses, clock and chance of the
+ * real machine.
  *
- * TCP_NODELAY is set on the listener: Linux hands it on to every connection it accepts, so the hot path needs no
- * call for it. Proof: tests/runtime/io_test.c.
+ * TCP_NODELAY is set on the listener: Linux hands it on to every connection it accepts, so the hot
+ * path needs no call for it. Proof: tests/runtime/io_test.c.
  */
 #include "runtime/io_socket.h"
 
@@ -121,7 +122,10 @@ static int join_group(int fd, const struct sockaddr *group, const char *interfac
     return setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof(join)) == 0 ? 0 : -errno;
 }
 
-/* Several programs may listen to one group, and what is sent leaves by the interface that was named. */
+/*
+ * Several programs may listen to one group, and what is sent leaves by the interface that was
+ * named.
+ */
 static int prepare_group(int fd, const struct weir_io_datagram *datagram)
 {
     uint32_t index;

@@ -1,8 +1,10 @@
 /*
- * runtime/io_socket.h - the socket calls that io_uring and epoll share: cold, synchronous, one system call or a few.
+ * runtime/io_socket.h - the socket calls that io_uring and epoll share: cold, synchronous, one
+ * system call or a few.
  *
- * Sockets are made blocking and close-on-exec. Blocking, because io_uring answers -EAGAIN for a non-blocking one
- * instead of waiting for it; epoll asks for MSG_DONTWAIT on each call, or sets O_NONBLOCK where there is no such flag.
+ * Sockets are made blocking and close-on-exec. Blocking, because io_uring answers -EAGAIN for a
+ * non-blocking one instead of waiting for it; epoll asks for MSG_DONTWAIT on each call, or sets
+ * O_NONBLOCK where there is no such flag.
  */
 #ifndef WEIR_RUNTIME_IO_SOCKET_H
 #define WEIR_RUNTIME_IO_SOCKET_H
@@ -11,7 +13,8 @@
 
 /* Rows of struct weir_io_table; `io` is not looked at. 0 or a negative errno. */
 int weir_io_socket_listen(struct weir_io *io, const struct weir_io_listen *listen, int *fd_out);
-int weir_io_socket_datagram(struct weir_io *io, const struct weir_io_datagram *datagram, int *fd_out);
+int weir_io_socket_datagram(struct weir_io *io, const struct weir_io_datagram *datagram,
+                            int *fd_out);
 int weir_io_socket_stream(struct weir_io *io, int family, int *fd_out);
 int weir_io_socket_local_address(struct weir_io *io, int fd, struct sockaddr_storage *address_out,
                                  socklen_t *bytes_out);

@@ -1,10 +1,12 @@
 /*
- * runtime/io_uring.c - the io over one io_uring: one enter a turn submits, waits and makes completions visible.
+ * runtime/io_uring.c - the io over one io_uring: one enter a turn submits, waits and makes
+ * completions visible.
  *
- * Each armed op has a slot; an SQE carries {slot, generation, kind} and never a pointer, so a late CQE of an op that
- * is gone finds a newer generation and is dropped. Repeating ops are multishot; any of them may stop being so at any
- * CQE, and is armed again here without a word to the caller. What cannot go to the kernel just now waits on a list,
- * and `restless` makes the next turn look at the lists.
+ * Each armed op has a slot; an SQE carries {slot, generation, kind} and never a pointer, so a late
+ * CQE of an op that is gone finds a newer generation and is dropped. Repeating ops are multishot;
+ * any of them may stop being so at any CQE, and is armed again here without a word to the caller.
+ * What cannot go to the kernel just now waits on a list, and `restless` makes the next turn look at
+ * the lists.
  *
  * Bounds: WEIR_URING_REAP_MAX completions a turn; receive memory is the two buffer rings.
  * Proof: tests/runtime/io_test.c.
@@ -14,26 +16,16 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
 #include "runtime/io_socket.h"
 
-#define BACKOFF_NS (100 * WEIR_MS_NS)
-
 enum {
     DATAGRAM_BUFFERS = 128,
     DATAGRAM_BUFFER_BYTES = 68 << 10, /* the largest datagram, its sender and the kernel's head */
 };
-
-enum tag { TAG_OP, TAG_EVENTFD, TAG_WAKE, TAG_WAKE_SENT, TAG_CANCEL };
-
-static uint64_t user_data(uint32_t slot, uint32_t generation, enum tag tag)
-{
-    return (uint64_t)slot << 32 | (uint64_t)(generation & 0xffffff) << 8 | (uint64_t)tag;
-}
 
 static struct weir_uring *uring_of(struct weir_io *io)
 {
@@ -80,7 +72,7 @@ static void give_slot(struct weir_uring *uring, uint32_t index)
 }
 
 /* The last call: afterwards the op is the caller's again, or gone. */
-static void finish(struct weir_uring *uring, struct weir_io_op *op, int result)
+void weir_uring_finish(struct weir_uring *uring, struct weir_io_op *op, int result)
 {
     give_slot(uring, op->slot);
     if (op->cancelling)
@@ -101,19 +93,22 @@ static uint32_t show_submissions(struct weir_uring *uring)
 }
 
 /* Errors that say "later" are none: what was not submitted is counted again by the next enter. */
-static int enter(struct weir_uring *uring, uint32_t wait_count, uint32_t flags, void *arg, size_t arg_bytes)
+static int enter(struct weir_uring *uring, uint32_t wait_count, uint32_t flags, void *arg,
+                 size_t arg_bytes)
 {
     weir_uring_buffers_show(&uring->streams);
     weir_uring_buffers_show(&uring->datagrams);
     uint32_t submit_count = show_submissions(uring);
     int fd = uring->ring.enter_ring_fd;
-    int result = io_uring_enter2((unsigned)fd, submit_count, wait_count, flags | uring->enter_flags, arg, arg_bytes);
+    int result = io_uring_enter2((unsigned)fd, submit_count, wait_count, flags | uring->enter_flags,
+                                 arg, arg_bytes);
     uring->io.counters.enters++;
     if (result >= 0) {
         uring->io.counters.submitted += (uint32_t)result;
         return 0;
     }
-    if (result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -EBADR)
+    if (result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY ||
+        result == -EBADR)
         return 0;
     return result;
 }
@@ -164,126 +159,26 @@ static void set_restless(struct weir_uring *uring)
         uring->io.table->wake_foreign(&uring->io);
 }
 
-/* ---- making SQEs ---- */
+/* ---- on their way into the kernel ---- */
 
-static void prepare_send(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    if (op->iov_count == 1) {
-        io_uring_prep_send(sqe, op->fd, op->iov[0].iov_base, op->iov[0].iov_len, MSG_NOSIGNAL);
-        return;
-    }
-    op->message = (struct msghdr){.msg_iov = op->iov, .msg_iovlen = op->iov_count};
-    io_uring_prep_sendmsg(sqe, op->fd, &op->message, MSG_NOSIGNAL);
-}
-
-static void prepare_sendto(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    op->message = (struct msghdr){.msg_iov = op->iov,
-                                  .msg_iovlen = op->iov_count,
-                                  .msg_name = (void *)(uintptr_t)op->address,
-                                  .msg_namelen = op->address_bytes};
-    io_uring_prep_sendmsg(sqe, op->fd, &op->message, MSG_NOSIGNAL);
-}
-
-static void prepare_recv(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    io_uring_prep_recv_multishot(sqe, op->fd, NULL, 0, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = 0;
-}
-
-static void prepare_recvfrom(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    op->message = (struct msghdr){.msg_namelen = sizeof(struct sockaddr_storage)};
-    io_uring_prep_recvmsg_multishot(sqe, op->fd, &op->message, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = 1;
-}
-
-static void prepare_read(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    if (op->iov_count == 1)
-        io_uring_prep_read(sqe, op->fd, op->iov[0].iov_base, (unsigned)op->iov[0].iov_len, op->offset);
-    else
-        io_uring_prep_readv(sqe, op->fd, op->iov, op->iov_count, op->offset);
-}
-
-static void prepare_write(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    if (op->iov_count == 1)
-        io_uring_prep_write(sqe, op->fd, op->iov[0].iov_base, (unsigned)op->iov[0].iov_len, op->offset);
-    else
-        io_uring_prep_writev(sqe, op->fd, op->iov, op->iov_count, op->offset);
-}
-
-static void prepare_cold(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    switch (op->kind) {
-    case WEIR_IO_ACCEPT:
-        io_uring_prep_multishot_accept(sqe, op->fd, NULL, NULL, SOCK_CLOEXEC);
-        break;
-    case WEIR_IO_CONNECT:
-        io_uring_prep_connect(sqe, op->fd, op->address, op->address_bytes);
-        break;
-    case WEIR_IO_OPEN:
-        io_uring_prep_openat(sqe, AT_FDCWD, op->path, op->open_flags | O_CLOEXEC, op->mode);
-        break;
-    case WEIR_IO_SYNC:
-        io_uring_prep_fsync(sqe, op->fd, op->data_only ? IORING_FSYNC_DATASYNC : 0);
-        break;
-    case WEIR_IO_CLOSE:
-        io_uring_prep_close(sqe, op->fd);
-        break;
-    default:
-        WEIR_ASSERT(op->kind == WEIR_IO_POLL);
-        io_uring_prep_poll_add(sqe, op->fd, POLLIN);
-    }
-}
-
-static void prepare(struct io_uring_sqe *sqe, struct weir_io_op *op)
-{
-    switch (op->kind) {
-    case WEIR_IO_RECV:
-        prepare_recv(sqe, op);
-        break;
-    case WEIR_IO_SEND:
-        prepare_send(sqe, op);
-        break;
-    case WEIR_IO_RECVFROM:
-        prepare_recvfrom(sqe, op);
-        break;
-    case WEIR_IO_SENDTO:
-        prepare_sendto(sqe, op);
-        break;
-    case WEIR_IO_READ:
-        prepare_read(sqe, op);
-        break;
-    case WEIR_IO_WRITE:
-        prepare_write(sqe, op);
-        break;
-    default:
-        prepare_cold(sqe, op);
-    }
-}
-
-static void list_op(struct weir_uring *uring, struct weir_list *list, struct weir_io_op *op,
-                    enum weir_uring_place place)
+void weir_uring_list(struct weir_uring *uring, struct weir_list *list, struct weir_io_op *op,
+                     enum weir_uring_place place)
 {
     weir_list_push_back(list, &op->node);
     uring->slots[op->slot].place = place;
     set_restless(uring);
 }
 
-static void queue_op(struct weir_uring *uring, struct weir_io_op *op)
+void weir_uring_queue(struct weir_uring *uring, struct weir_io_op *op)
 {
     struct io_uring_sqe *sqe = take_sqe(uring);
     if (!sqe) {
-        list_op(uring, &uring->unqueued, op, WEIR_URING_LISTED);
+        weir_uring_list(uring, &uring->unqueued, op, WEIR_URING_LISTED);
         return;
     }
     struct weir_uring_slot *slot = &uring->slots[op->slot];
-    prepare(sqe, op);
-    sqe->user_data = user_data(op->slot, slot->generation, TAG_OP);
+    weir_uring_prepare(sqe, op);
+    sqe->user_data = weir_uring_tagged(op->slot, slot->generation, WEIR_URING_TAG_OP);
     slot->place = WEIR_URING_KERNEL;
 }
 
@@ -293,18 +188,18 @@ static bool queue_cancel(struct weir_uring *uring, struct weir_io_op *op)
     if (!sqe)
         return false;
     uint32_t generation = uring->slots[op->slot].generation;
-    io_uring_prep_cancel64(sqe, user_data(op->slot, generation, TAG_OP), 0);
+    io_uring_prep_cancel64(sqe, weir_uring_tagged(op->slot, generation, WEIR_URING_TAG_OP), 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    sqe->user_data = user_data(op->slot, generation, TAG_CANCEL);
+    sqe->user_data = weir_uring_tagged(op->slot, generation, WEIR_URING_TAG_CANCEL);
     return true;
 }
 
-static void queue_eventfd(struct weir_uring *uring)
+void weir_uring_queue_eventfd(struct weir_uring *uring)
 {
     struct io_uring_sqe *sqe = take_sqe(uring);
     WEIR_ASSERT(sqe);
     io_uring_prep_poll_multishot(sqe, uring->eventfd, POLLIN);
-    sqe->user_data = user_data(0, 0, TAG_EVENTFD);
+    sqe->user_data = weir_uring_tagged(0, 0, WEIR_URING_TAG_EVENTFD);
 }
 
 /* ---- start and cancel ---- */
@@ -315,7 +210,8 @@ static int start_op(struct weir_io *io, struct weir_io_op *op)
     if (op->armed)
         return -EBUSY;
     if (op->kind == WEIR_IO_RECVFROM && !uring->datagrams.ring) {
-        int error = weir_uring_buffers_init(uring, &uring->datagrams, 1, DATAGRAM_BUFFERS, DATAGRAM_BUFFER_BYTES, false);
+        int error = weir_uring_buffers_init(uring, &uring->datagrams, 1, DATAGRAM_BUFFERS,
+                                            DATAGRAM_BUFFER_BYTES, false);
         if (error < 0)
             return -ENOMEM;
     }
@@ -324,7 +220,7 @@ static int start_op(struct weir_io *io, struct weir_io_op *op)
     op->armed = true;
     op->cancelling = false;
     weir_list_init(&op->node);
-    queue_op(uring, op);
+    weir_uring_queue(uring, op);
     submit_if_watched(uring);
     return 0;
 }
@@ -345,207 +241,12 @@ static void cancel_op(struct weir_io *io, struct weir_io_op *op)
         break;
     case WEIR_URING_LISTED:
         weir_list_remove(&op->node);
-        list_op(uring, &uring->ended, op, WEIR_URING_ENDED);
+        weir_uring_list(uring, &uring->ended, op, WEIR_URING_ENDED);
         break;
     case WEIR_URING_HERE: /* seen when its `done` returns */
     case WEIR_URING_ENDED:
         break;
     }
-}
-
-/* ---- completions ---- */
-
-static void arm_again(struct weir_uring *uring, struct weir_io_op *op)
-{
-    if (op->cancelling)
-        finish(uring, op, -ECANCELED);
-    else
-        queue_op(uring, op);
-}
-
-static void back_off(struct weir_uring *uring, struct weir_io_op *op)
-{
-    if (weir_list_empty(&uring->backoff))
-        uring->backoff_until_ns = weir_io_clock_ns(&uring->io) + BACKOFF_NS;
-    uring->descriptors_freed = false;
-    uring->io.counters.accept_backoffs++;
-    list_op(uring, &uring->backoff, op, WEIR_URING_LISTED);
-}
-
-/* A repeating op has ended with `result` <= 0. */
-static void end_repeating(struct weir_uring *uring, struct weir_io_op *op, int result)
-{
-    if (op->cancelling) {
-        finish(uring, op, result == -ENOBUFS ? -ECANCELED : result);
-        return;
-    }
-    if (result == -EINTR || (result == -EAGAIN && weir_io_socket_set_nonblocking(op->fd, false))) {
-        queue_op(uring, op);
-        return;
-    }
-    if (op->kind == WEIR_IO_ACCEPT && result < 0) {
-        enum weir_io_accept_verdict verdict = weir_io_socket_accept_verdict(result);
-        if (verdict == WEIR_IO_ACCEPT_AGAIN)
-            queue_op(uring, op);
-        else if (verdict == WEIR_IO_ACCEPT_LATER)
-            back_off(uring, op);
-        else
-            finish(uring, op, result);
-        return;
-    }
-    if (result == -ENOBUFS && op->kind != WEIR_IO_ACCEPT) {
-        uring->io.counters.recv_starved++;
-        list_op(uring, &uring->starved, op, WEIR_URING_LISTED);
-        return;
-    }
-    finish(uring, op, result);
-}
-
-static uint8_t *lent_bytes(struct weir_uring_buffers *buffers, uint32_t index)
-{
-    WEIR_ASSERT(index < buffers->count);
-    return buffers->bytes + (size_t)index * buffers->buffer_bytes + buffers->used_bytes[index];
-}
-
-/* The kernel fills an incremental buffer piece by piece, in the order of the CQEs. */
-static void give_back(struct weir_uring_buffers *buffers, uint32_t index, int byte_count, uint32_t cqe_flags)
-{
-    if (buffers->incremental && (cqe_flags & WEIR_URING_CQE_BUF_MORE)) {
-        buffers->used_bytes[index] += byte_count > 0 ? (uint32_t)byte_count : 0;
-        return;
-    }
-    buffers->used_bytes[index] = 0;
-    weir_uring_buffer_return(buffers, index);
-}
-
-static int on_recv(struct weir_uring *uring, struct weir_io_op *op, int result, uint32_t flags)
-{
-    struct weir_uring_buffers *buffers = &uring->streams;
-    uint32_t index = flags >> IORING_CQE_BUFFER_SHIFT;
-    if (__builtin_expect(result <= 0, 0)) {
-        if (flags & IORING_CQE_F_BUFFER)
-            give_back(buffers, index, 0, flags);
-        end_repeating(uring, op, result);
-        return 1;
-    }
-    bool more = (flags & IORING_CQE_F_MORE) != 0;
-    if (__builtin_expect(!more, 0))
-        uring->slots[op->slot].place = WEIR_URING_HERE;
-    struct weir_io_data data = {.bytes = lent_bytes(buffers, index), .byte_count = (size_t)result};
-    op->done(op, result, &data, true);
-    give_back(buffers, index, result, flags);
-    if (__builtin_expect(!more, 0))
-        arm_again(uring, op);
-    return 1;
-}
-
-/* What multishot recvmsg puts into a buffer: a head, the sender's address in its full room, the bytes. */
-static void hand_over_datagram(struct weir_io_op *op, const uint8_t *at, uint32_t byte_count)
-{
-    struct io_uring_recvmsg_out head;
-    size_t head_bytes = sizeof(head) + sizeof(struct sockaddr_storage);
-    WEIR_ASSERT(byte_count >= head_bytes);
-    memcpy(&head, at, sizeof(head));
-    size_t body_bytes = byte_count - head_bytes;
-    struct weir_io_data data = {
-        .bytes = at + head_bytes,
-        .byte_count = body_bytes,
-        .sender = (const struct sockaddr *)(const void *)(at + sizeof(head)),
-        .sender_bytes = head.namelen,
-        .truncated = (head.flags & MSG_TRUNC) != 0,
-    };
-    op->done(op, (int)body_bytes, &data, true);
-}
-
-static int on_recvfrom(struct weir_uring *uring, struct weir_io_op *op, int result, uint32_t flags)
-{
-    struct weir_uring_buffers *buffers = &uring->datagrams;
-    uint32_t index = flags >> IORING_CQE_BUFFER_SHIFT;
-    bool more = (flags & IORING_CQE_F_MORE) != 0;
-    if (!more)
-        uring->slots[op->slot].place = WEIR_URING_HERE;
-    if (result >= 0 && (flags & IORING_CQE_F_BUFFER))
-        hand_over_datagram(op, lent_bytes(buffers, index), (uint32_t)result);
-    if (flags & IORING_CQE_F_BUFFER)
-        give_back(buffers, index, result, flags);
-    if (more)
-        return 1;
-    if (result >= 0)
-        arm_again(uring, op);
-    else
-        end_repeating(uring, op, result);
-    return 1;
-}
-
-static int on_accept(struct weir_uring *uring, struct weir_io_op *op, int result, uint32_t flags)
-{
-    bool more = (flags & IORING_CQE_F_MORE) != 0;
-    if (!more)
-        uring->slots[op->slot].place = WEIR_URING_HERE;
-    if (result >= 0)
-        op->done(op, result, NULL, true);
-    if (more)
-        return 1;
-    if (result >= 0)
-        arm_again(uring, op);
-    else
-        end_repeating(uring, op, result);
-    return 1;
-}
-
-static int on_once(struct weir_uring *uring, struct weir_io_op *op, int result)
-{
-    if (__builtin_expect(result == -EAGAIN, 0) && !op->cancelling &&
-        weir_io_socket_set_nonblocking(op->fd, false)) {
-        queue_op(uring, op);
-        return 0;
-    }
-    if (op->kind == WEIR_IO_CLOSE)
-        uring->descriptors_freed = true;
-    finish(uring, op, result);
-    return 1;
-}
-
-/* A wake that the peer's ring did not take must still reach it. */
-static void on_wake_refused(uint32_t peer_eventfd)
-{
-    uint64_t one = 1;
-    ssize_t written = write((int)peer_eventfd, &one, sizeof(one));
-    (void)written; /* full: it is awake then */
-}
-
-static void on_signal(struct weir_uring *uring, uint64_t tagged, int result, uint32_t flags)
-{
-    enum tag tag = (enum tag)(tagged & 0xff);
-    if (tag == TAG_EVENTFD && !(flags & IORING_CQE_F_MORE)) {
-        uint64_t count;
-        ssize_t got = read(uring->eventfd, &count, sizeof(count));
-        (void)got; /* only so that the new poll waits for the next wake */
-        queue_eventfd(uring);
-    } else if (tag == TAG_WAKE_SENT && result < 0) {
-        on_wake_refused((uint32_t)(tagged >> 32));
-    }
-}
-
-static int complete(struct weir_uring *uring, uint64_t tagged, int result, uint32_t flags)
-{
-    if (__builtin_expect((tagged & 0xff) != TAG_OP, 0)) {
-        on_signal(uring, tagged, result, flags);
-        return 0;
-    }
-    uint32_t index = (uint32_t)(tagged >> 32);
-    WEIR_ASSERT(index < uring->slot_count);
-    struct weir_uring_slot *slot = &uring->slots[index];
-    struct weir_io_op *op = slot->op;
-    if (__builtin_expect(!op || (slot->generation & 0xffffff) != ((tagged >> 8) & 0xffffff), 0))
-        return 0;
-    if (op->kind == WEIR_IO_RECV)
-        return on_recv(uring, op, result, flags);
-    if (op->kind == WEIR_IO_RECVFROM)
-        return on_recvfrom(uring, op, result, flags);
-    if (op->kind == WEIR_IO_ACCEPT)
-        return on_accept(uring, op, result, flags);
-    return on_once(uring, op, result);
 }
 
 /* The head moves before each `done`, because what that starts may have to enter the kernel. */
@@ -563,7 +264,7 @@ static int reap(struct weir_uring *uring)
         int result = cqe->res;
         uint32_t flags = cqe->flags;
         io_uring_smp_store_release(cq->khead, head + i + 1);
-        done_count += complete(uring, tagged, result, flags);
+        done_count += weir_uring_complete(uring, tagged, result, flags);
     }
     uring->io.counters.completed += count;
     return done_count;
@@ -577,7 +278,7 @@ static void requeue_all(struct weir_uring *uring, struct weir_list *list)
     weir_list_init(&ops);
     weir_list_splice_back(&ops, list);
     for (struct weir_list *node; (node = weir_list_pop_front(&ops)) != NULL;)
-        queue_op(uring, WEIR_CONTAINER(node, struct weir_io_op, node));
+        weir_uring_queue(uring, WEIR_CONTAINER(node, struct weir_io_op, node));
 }
 
 static void requeue_cancels(struct weir_uring *uring)
@@ -595,7 +296,8 @@ static void requeue_starved(struct weir_uring *uring)
 {
     uint32_t room = uring->streams.count;
     while (room-- > 0 && !weir_list_empty(&uring->starved))
-        queue_op(uring, WEIR_CONTAINER(weir_list_pop_front(&uring->starved), struct weir_io_op, node));
+        weir_uring_queue(
+            uring, WEIR_CONTAINER(weir_list_pop_front(&uring->starved), struct weir_io_op, node));
 }
 
 /* Before the enter: what had to wait goes out if it can. The wait that is left for this turn. */
@@ -626,11 +328,14 @@ static int end_cancelled(struct weir_uring *uring)
     weir_list_splice_back(&ops, &uring->ended);
     int done_count = 0;
     for (struct weir_list *node; (node = weir_list_pop_front(&ops)) != NULL; done_count++)
-        finish(uring, WEIR_CONTAINER(node, struct weir_io_op, node), -ECANCELED);
+        weir_uring_finish(uring, WEIR_CONTAINER(node, struct weir_io_op, node), -ECANCELED);
     return done_count;
 }
 
-/* Before the caller sleeps in poll(): everything is submitted, and a list to look at makes the fd readable. */
+/*
+ * Before the caller sleeps in poll(): everything is submitted, and a list to look at makes the fd
+ * readable.
+ */
 static void leave_watched(struct weir_uring *uring)
 {
     (void)enter(uring, 0, 0, NULL, _NSIG / 8);
@@ -683,9 +388,10 @@ static void wake(struct weir_io *from, struct weir_io *to)
         return;
     }
     struct weir_uring *peer = uring_of(to);
-    io_uring_prep_msg_ring(sqe, peer->ring.ring_fd, 0, user_data(0, 0, TAG_WAKE), 0);
+    io_uring_prep_msg_ring(sqe, peer->ring.ring_fd, 0, weir_uring_tagged(0, 0, WEIR_URING_TAG_WAKE),
+                           0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    sqe->user_data = user_data((uint32_t)peer->eventfd, 0, TAG_WAKE_SENT);
+    sqe->user_data = weir_uring_tagged((uint32_t)peer->eventfd, 0, WEIR_URING_TAG_WAKE_SENT);
     submit_if_watched(uring);
 }
 
@@ -713,7 +419,8 @@ static bool forget_completions(struct weir_uring *uring)
 {
     struct io_uring_cqe *cqe;
     while (io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
-        bool last = (cqe->user_data & 0xff) == TAG_OP && !(cqe->flags & IORING_CQE_F_MORE);
+        bool last = (cqe->user_data & 0xff) == WEIR_URING_TAG_OP &&
+                    !(cqe->flags & IORING_CQE_F_MORE);
         uint32_t index = (uint32_t)(cqe->user_data >> 32);
         if (last && index < uring->slot_count && uring->slots[index].op)
             give_slot(uring, index);
@@ -745,10 +452,11 @@ static void close_uring(struct weir_io *io)
 {
     struct weir_uring *uring = uring_of(io);
     WEIR_ASSERT(!uring->in_turn);
-    abandon_ops(uring);
-    while (forget_completions(uring) && enter_waiting(uring, WEIR_S_NS) == 0)
-        ;
-    (void)enter(uring, 0, IORING_ENTER_GETEVENTS, NULL, _NSIG / 8); /* wakes for others still unsent */
+    do { /* asked again each second, should a cancel have found its op between two places */
+        abandon_ops(uring);
+    } while (forget_completions(uring) && enter_waiting(uring, WEIR_S_NS) == 0);
+    (void)enter(uring, 0, IORING_ENTER_GETEVENTS, NULL,
+                _NSIG / 8); /* wakes for others still unsent */
     weir_uring_tear_down(uring);
     free(uring);
 }
@@ -772,7 +480,8 @@ static const struct weir_io_table table = {
     .close = close_uring,
 };
 
-int weir_io_uring_open(const struct weir_io_options *options, struct weir_io **io_out, char *why_out, size_t why_bytes)
+int weir_io_uring_open(const struct weir_io_options *options, struct weir_io **io_out,
+                       char *why_out, size_t why_bytes)
 {
     struct weir_uring *uring = calloc(1, sizeof(*uring));
     if (!uring)
@@ -790,7 +499,7 @@ int weir_io_uring_open(const struct weir_io_options *options, struct weir_io **i
     weir_list_init(&uring->backoff);
     weir_list_init(&uring->cancels);
     weir_list_init(&uring->ended);
-    queue_eventfd(uring);
+    weir_uring_queue_eventfd(uring);
     *io_out = &uring->io;
     return 0;
 }

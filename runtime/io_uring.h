@@ -1,5 +1,5 @@
 /*
- * runtime/io_uring.h - private to io_uring.c and io_uring_setup.c: the ring of one reactor.
+ * runtime/io_uring.h - private to the io_uring_*.c files: the ring of one reactor.
  */
 #ifndef WEIR_RUNTIME_IO_URING_H
 #define WEIR_RUNTIME_IO_URING_H
@@ -10,7 +10,7 @@
 enum {
     WEIR_URING_SQ_ENTRIES = 1024,
     WEIR_URING_CQ_ENTRIES = 8192, /* every receive may answer more than once before it is looked at */
-    WEIR_URING_REAP_MAX = 1024,   /* completions of one turn: the reactor has other work too */
+    WEIR_URING_REAP_MAX = 512,    /* completions of one turn: the reactor has other work too */
     WEIR_URING_WORKERS_MAX = 4,   /* kernel threads for file operations, of each of two classes */
 };
 
@@ -75,19 +75,47 @@ struct weir_uring {
 
 #define WEIR_URING_NO_SLOT UINT32_MAX
 
+/* What a CQE is about: the last byte of its user_data. */
+enum weir_uring_tag {
+    WEIR_URING_TAG_OP,
+    WEIR_URING_TAG_EVENTFD,
+    WEIR_URING_TAG_WAKE,      /* a peer's, in our ring */
+    WEIR_URING_TAG_WAKE_SENT, /* ours, refused by a peer's ring; the slot is the peer's eventfd */
+    WEIR_URING_TAG_CANCEL,
+};
+
+static inline uint64_t weir_uring_tagged(uint32_t slot, uint32_t generation, enum weir_uring_tag tag)
+{
+    return (uint64_t)slot << 32 | (uint64_t)(generation & 0xffffff) << 8 | (uint64_t)tag;
+}
+
+/* io_uring_prepare.c */
+void weir_uring_prepare(struct io_uring_sqe *sqe, struct weir_io_op *op);
+
+/* io_uring_complete.c: what one CQE says. How many `done` calls it made. */
+int weir_uring_complete(struct weir_uring *uring, uint64_t tagged, int result, uint32_t flags);
+
+/* io_uring.c: give an op with a slot to the kernel; put it on a list; call its last `done`. */
+void weir_uring_queue(struct weir_uring *uring, struct weir_io_op *op);
+void weir_uring_list(struct weir_uring *uring, struct weir_list *list, struct weir_io_op *op,
+                     enum weir_uring_place place);
+void weir_uring_finish(struct weir_uring *uring, struct weir_io_op *op, int result);
+void weir_uring_queue_eventfd(struct weir_uring *uring);
+
 /* io_uring_setup.c */
-int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *options, char *why_out,
-                      size_t why_bytes);
+int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *options,
+                      char *why_out, size_t why_bytes);
 void weir_uring_tear_down(struct weir_uring *uring);
-int weir_uring_buffers_init(struct weir_uring *uring, struct weir_uring_buffers *buffers, uint16_t group,
-                            uint32_t count, uint32_t buffer_bytes, bool incremental);
+int weir_uring_buffers_init(struct weir_uring *uring, struct weir_uring_buffers *buffers,
+                            uint16_t group, uint32_t count, uint32_t buffer_bytes, bool incremental);
 void weir_uring_buffers_deinit(struct weir_uring *uring, struct weir_uring_buffers *buffers);
 
 /* Entries from the ring's end; shown to the kernel together. */
 static inline void weir_uring_buffer_return(struct weir_uring_buffers *buffers, uint32_t index)
 {
     uint32_t mask = buffers->count - 1;
-    struct io_uring_buf *entry = &buffers->ring->bufs[(buffers->ring->tail + buffers->returned) & mask];
+    struct io_uring_buf *entry = &buffers->ring
+                                      ->bufs[(buffers->ring->tail + buffers->returned) & mask];
     entry->addr = (uintptr_t)(buffers->bytes + (size_t)index * buffers->buffer_bytes);
     entry->len = buffers->buffer_bytes;
     entry->bid = (uint16_t)index;

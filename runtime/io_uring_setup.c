@@ -1,8 +1,10 @@
 /*
- * runtime/io_uring_setup.c - make a ring out of what this kernel has: asked for, never guessed from its version.
+ * runtime/io_uring_setup.c - make a ring out of what this kernel has: asked for, never guessed from
+ * its version.
  *
- * The ladder's lowest rung is SINGLE_ISSUER, which came with multishot receive: below it io_uring has nothing
- * over epoll. Level 601 leaves out what came after Linux 6.1, so that older kernels' path is tested on new ones.
+ * The ladder's lowest rung is SINGLE_ISSUER, which came with multishot receive: below it io_uring
+ * has nothing over epoll. Level 601 leaves out what came after Linux 6.1, so that older kernels'
+ * path is tested on new ones.
  * Proof: tests/runtime/io_test.c runs every case at both levels.
  */
 #include "runtime/io_uring.h"
@@ -67,7 +69,8 @@ static int climb(struct io_uring *ring, const char **name_out)
     int error = -EINVAL;
     for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]) && error == -EINVAL; i++) {
         struct io_uring_params params = {
-            .flags = ladder[i].flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+            .flags = ladder[i].flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+                     IORING_SETUP_CLAMP,
             .cq_entries = WEIR_URING_CQ_ENTRIES,
         };
         error = io_uring_queue_init_params(WEIR_URING_SQ_ENTRIES, ring, &params);
@@ -95,7 +98,8 @@ static size_t payload_bytes(const struct weir_uring_buffers *buffers)
 /* Page-aligned, and no memory behind it until it is used. */
 static void *map_bytes(size_t bytes)
 {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -120,8 +124,8 @@ static int register_buffers(struct weir_uring *uring, struct weir_uring_buffers 
     return io_uring_register_buf_ring(&uring->ring, &reg, 0);
 }
 
-int weir_uring_buffers_init(struct weir_uring *uring, struct weir_uring_buffers *buffers, uint16_t group,
-                            uint32_t count, uint32_t buffer_bytes, bool incremental)
+int weir_uring_buffers_init(struct weir_uring *uring, struct weir_uring_buffers *buffers,
+                            uint16_t group, uint32_t count, uint32_t buffer_bytes, bool incremental)
 {
     WEIR_ASSERT((count & (count - 1)) == 0 && count <= 32768);
     *buffers = (struct weir_uring_buffers){
@@ -155,13 +159,15 @@ void weir_uring_buffers_deinit(struct weir_uring *uring, struct weir_uring_buffe
 
 static int set_up_streams(struct weir_uring *uring, const struct weir_io_options *options)
 {
-    uint32_t bytes = options->recv_buffers_bytes > 0 ? options->recv_buffers_bytes : STREAM_BYTES_DEFAULT;
+    uint32_t bytes = options->recv_buffers_bytes > 0 ? options->recv_buffers_bytes
+                                                     : STREAM_BYTES_DEFAULT;
     if (bytes < STREAM_BYTES_MIN)
         bytes = STREAM_BYTES_MIN;
     uint32_t count = floor_power_of_two(bytes / STREAM_BUFFER_INCREMENTAL);
     int error = -EINVAL;
     if (options->level != 601)
-        error = weir_uring_buffers_init(uring, &uring->streams, 0, count, STREAM_BUFFER_INCREMENTAL, true);
+        error = weir_uring_buffers_init(uring, &uring->streams, 0, count, STREAM_BUFFER_INCREMENTAL,
+                                        true);
     if (error != -EINVAL)
         return error;
     count = floor_power_of_two(bytes / STREAM_BUFFER_PLAIN);
@@ -192,7 +198,8 @@ static void set_up_extras(struct weir_uring *uring, const struct weir_io_options
     uring->msg_ring = knows_msg_ring(uring);
 }
 
-static void describe(const struct weir_uring *uring, const char *rung, char *why_out, size_t why_bytes)
+static void describe(const struct weir_uring *uring, const char *rung, char *why_out,
+                     size_t why_bytes)
 {
     snprintf(why_out, why_bytes, "io_uring: %s%s%s%s%s", rung,
              (uring->enter_flags & IORING_ENTER_REGISTERED_RING) ? " registered_ring" : "",
@@ -201,14 +208,15 @@ static void describe(const struct weir_uring *uring, const char *rung, char *why
              (uring->wait_flags & WEIR_URING_ENTER_NO_IOWAIT) ? " no_iowait" : "");
 }
 
-int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *options, char *why_out,
-                      size_t why_bytes)
+int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *options,
+                      char *why_out, size_t why_bytes)
 {
     const char *rung;
     int error = climb(&uring->ring, &rung);
     if (error < 0)
         return refuse(why_out, why_bytes, "io_uring_setup", error);
-    if (!(uring->ring.features & IORING_FEAT_EXT_ARG) || !(uring->ring.features & IORING_FEAT_NODROP)) {
+    if (!(uring->ring.features & IORING_FEAT_EXT_ARG) ||
+        !(uring->ring.features & IORING_FEAT_NODROP)) {
         io_uring_queue_exit(&uring->ring);
         return refuse(why_out, why_bytes, "io_uring_setup", -EINVAL);
     }

@@ -1,8 +1,9 @@
 /*
  * runtime/pool.c - threads for calls that block.
  *
- * One queue, one lock, one condition. A thread is started when a job finds nobody idle and the bound is not reached;
- * it blocks all signals, because they are the host's. Proof: tests/runtime/pool_test.c.
+ * One queue, one lock, one condition. A thread is started when a job finds nobody idle and the
+ * bound is not reached; it blocks all signals, because they are the host's. Proof:
+ * tests/runtime/pool_test.c.
  */
 #include "runtime/pool.h"
 
@@ -39,7 +40,8 @@ void weir_pool_home_deinit(struct weir_pool_home *home)
 
 uint32_t weir_pool_home_collect(struct weir_pool_home *home)
 {
-    if (home->pending_count == 0 || weir_load(&home->any, relaxed) == 0) /* the lock orders the rest */
+    if (home->pending_count == 0 ||
+        weir_load(&home->any, relaxed) == 0) /* the lock orders the rest */
         return 0;
     struct weir_list jobs;
     weir_list_init(&jobs);

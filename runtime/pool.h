@@ -5,8 +5,9 @@
  *     submit: job -> pool queue  -----> job->run(job)
  *     collect: job->done(job)    <----- job -> home's list, home->wake when the list was empty
  *
- * A job is the caller's memory and the pool's from submit until `done` is called, which happens on the home's thread
- * within weir_pool_home_collect. Cold by nature: a mutex on either side is cheaper than the calls it carries.
+ * A job is the caller's memory and the pool's from submit until `done` is called, which happens on
+ * the home's thread within weir_pool_home_collect. Cold by nature: a mutex on either side is
+ * cheaper than the calls it carries.
  */
 #ifndef WEIR_RUNTIME_POOL_H
 #define WEIR_RUNTIME_POOL_H
@@ -35,10 +36,10 @@ struct weir_pool_job {
 /* Where finished jobs go: one for each reactor. */
 struct weir_pool_home {
     pthread_mutex_t lock;
-    struct weir_list finished;   /* under lock */
-    weir_atomic_u32 any;         /* some are finished: lets collect look without the lock */
-    uint32_t pending_count;      /* submitted and not collected; the home's thread alone */
-    weir_pool_wake_fn wake;      /* called on a pool thread */
+    struct weir_list finished; /* under lock */
+    weir_atomic_u32 any;       /* some are finished: lets collect look without the lock */
+    uint32_t pending_count;    /* submitted and not collected; the home's thread alone */
+    weir_pool_wake_fn wake;    /* called on a pool thread */
     void *wake_context;
 };
 
@@ -53,7 +54,8 @@ uint32_t weir_pool_home_collect(struct weir_pool_home *home);
 int weir_pool_open(uint32_t threads_max, struct weir_pool **pool_out);
 
 /*
- * Any thread that owns `home`. 0; -EAGAIN when not even one thread could be started (the job is not taken);
+ * Any thread that owns `home`. 0; -EAGAIN when not even one thread could be started (the job is not
+ * taken);
  * -ESHUTDOWN after weir_pool_close began.
  */
 int weir_pool_submit(struct weir_pool *pool, struct weir_pool_home *home, struct weir_pool_job *job);

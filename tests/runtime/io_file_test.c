@@ -34,8 +34,8 @@ static int open_by_io(struct weir_io *io, const char *path, int flags)
     return note.last_result;
 }
 
-static int file_op(struct weir_io *io, enum weir_io_kind kind, int fd, struct iovec *iov, uint32_t iov_count,
-                   uint64_t offset)
+static int file_op(struct weir_io *io, enum weir_io_kind kind, int fd, struct iovec *iov,
+                   uint32_t iov_count, uint64_t offset)
 {
     struct note note = {.op.iov = iov, .op.iov_count = iov_count, .op.offset = offset};
     begin(io, &note, kind, fd);
@@ -130,7 +130,8 @@ static void many_writes_at_once_all_arrive(void **state)
     for (uint32_t i = 0; i < WRITES; i++) {
         memset(bytes[i], (int)(i % 251), BYTES);
         iovs[i] = (struct iovec){bytes[i], BYTES};
-        notes[i] = (struct note){.op.iov = &iovs[i], .op.iov_count = 1, .op.offset = (uint64_t)i * BYTES};
+        notes[i] = (struct note){
+            .op.iov = &iovs[i], .op.iov_count = 1, .op.offset = (uint64_t)i * BYTES};
         begin(io, &notes[i], WEIR_IO_WRITE, fd);
     }
     for (uint32_t i = 0; i < WRITES; i++) {
@@ -178,7 +179,8 @@ static void close_waits_for_files_under_way(void **state)
 
 /* ---- datagrams ---- */
 
-static int bind_datagram(struct weir_io *io, const struct weir_io_datagram *wanted, struct sockaddr_in *address_out)
+static int bind_datagram(struct weir_io *io, const struct weir_io_datagram *wanted,
+                         struct sockaddr_in *address_out)
 {
     int fd = -1;
     assert_int_equal(io->table->datagram(io, wanted, &fd), 0);
@@ -198,7 +200,8 @@ static int bind_loopback(struct weir_io *io, struct sockaddr_in *address_out)
     return bind_datagram(io, &wanted, address_out);
 }
 
-static int send_datagram(struct weir_io *io, int fd, const struct sockaddr_in *to, void *bytes, size_t byte_count)
+static int send_datagram(struct weir_io *io, int fd, const struct sockaddr_in *to, void *bytes,
+                         size_t byte_count)
 {
     struct iovec iov = {bytes, byte_count};
     struct note send = {.op.iov = &iov, .op.iov_count = 1};
@@ -256,8 +259,9 @@ static void a_burst_of_datagrams_is_taken_in_order(void **state)
     for (uint32_t round = 0; round < ROUNDS; round++) {
         for (uint32_t i = 0; i < BURST; i++) {
             uint32_t number = round * BURST + i;
-            assert_int_equal(sendto(sender, &number, sizeof(number), 0, (struct sockaddr *)&here, sizeof(here)),
-                             sizeof(number));
+            assert_int_equal(
+                sendto(sender, &number, sizeof(number), 0, (struct sockaddr *)&here, sizeof(here)),
+                sizeof(number));
         }
         if (round == 0)
             begin(io, &recv, WEIR_IO_RECVFROM, receiver);

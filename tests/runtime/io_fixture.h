@@ -1,8 +1,10 @@
 /*
- * tests/runtime/io_fixture.h - one io of each kind for each case: io_uring, io_uring as of Linux 6.1, epoll.
+ * tests/runtime/io_fixture.h - one io of each kind for each case: io_uring, io_uring as of Linux
+ * 6.1, epoll.
  *
- * A `note` is an op that writes down what its `done` was told, and fails the case when the contract of runtime/io.h is
- * broken: a call after the last one, or a last one that says more. A kernel that denies io_uring skips its cases.
+ * A `note` is an op that writes down what its `done` was told, and fails the case when the contract
+ * of runtime/io.h is broken: a call after the last one, or a last one that says more. A kernel that
+ * denies io_uring skips its cases.
  */
 #ifndef WEIR_TESTS_RUNTIME_IO_FIXTURE_H
 #define WEIR_TESTS_RUNTIME_IO_FIXTURE_H
@@ -24,7 +26,8 @@
 #include "base/clock.h"
 #include "runtime/io.h"
 
-#define PATIENCE_NS (20 * WEIR_S_NS) /* longer than any machine takes; never waited for when all is well */
+#define PATIENCE_NS \
+    (20 * WEIR_S_NS) /* longer than any machine takes; never waited for when all is well */
 
 struct variant {
     const char *name;
@@ -101,7 +104,8 @@ static inline void note_data(struct note *note, const struct weir_io_data *data)
     note->truncated = data->truncated;
 }
 
-static inline void on_note(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
+static inline void on_note(struct weir_io_op *op, int result, const struct weir_io_data *data,
+                           bool more)
 {
     struct note *note = WEIR_CONTAINER(op, struct note, op);
     assert_int_equal(note->ends, 0);
@@ -131,7 +135,8 @@ static inline void begin(struct weir_io *io, struct note *note, enum weir_io_kin
     assert_int_equal(weir_io_start(io, &note->op), 0);
 }
 
-static inline void begin_send(struct weir_io *io, struct note *note, int fd, struct iovec *iov, uint32_t count)
+static inline void begin_send(struct weir_io *io, struct note *note, int fd, struct iovec *iov,
+                              uint32_t count)
 {
     note->op.iov = iov;
     note->op.iov_count = count;
@@ -139,14 +144,14 @@ static inline void begin_send(struct weir_io *io, struct note *note, int fd, str
 }
 
 /* Turns until `condition`; fails when nothing comes for PATIENCE_NS. */
-#define TURN_UNTIL(io, condition)                                                                  \
-    do {                                                                                           \
-        uint64_t give_up_ns = weir_io_now_ns(io) + PATIENCE_NS;                                    \
-        while (!(condition)) {                                                                     \
-            assert_true(weir_io_turn(io, WEIR_S_NS) >= 0);                                         \
-            if (weir_io_now_ns(io) > give_up_ns)                                                   \
-                fail_msg("%s: never", #condition);                                                 \
-        }                                                                                          \
+#define TURN_UNTIL(io, condition)                               \
+    do {                                                        \
+        uint64_t give_up_ns = weir_io_now_ns(io) + PATIENCE_NS; \
+        while (!(condition)) {                                  \
+            assert_true(weir_io_turn(io, WEIR_S_NS) >= 0);      \
+            if (weir_io_now_ns(io) > give_up_ns)                \
+                fail_msg("%s: never", #condition);              \
+        }                                                       \
     } while (0)
 
 static inline void end_note(struct weir_io *io, struct note *note)
@@ -207,7 +212,10 @@ struct io_case {
     const char *name;
     CMUnitTestFunction run;
 };
-#define IO_CASE(function) {#function, function}
+#define IO_CASE(function)   \
+    {                       \
+#function, function \
+    }
 
 /* Every case on every io. */
 static inline int run_io_cases(const char *group, const struct io_case *cases, size_t count)

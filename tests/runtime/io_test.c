@@ -1,5 +1,6 @@
 /*
- * tests/runtime/io_test.c - streams over each io: connections, bytes, starvation, cancelling, errors.
+ * tests/runtime/io_test.c - streams over each io: connections, bytes, starvation, cancelling,
+ * errors.
  */
 #include "tests/runtime/io_fixture.h"
 
@@ -18,7 +19,8 @@ struct echo {
     bool ended;
 };
 
-static void on_echo_sent(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
+static void on_echo_sent(struct weir_io_op *op, int result, const struct weir_io_data *data,
+                         bool more)
 {
     struct echo *echo = WEIR_CONTAINER(op, struct echo, send);
     assert_null(data);
@@ -26,7 +28,8 @@ static void on_echo_sent(struct weir_io_op *op, int result, const struct weir_io
     assert_int_equal(result, echo->iov.iov_len);
 }
 
-static void on_echo_recv(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
+static void on_echo_recv(struct weir_io_op *op, int result, const struct weir_io_data *data,
+                         bool more)
 {
     struct echo *echo = WEIR_CONTAINER(op, struct echo, recv);
     if (result <= 0) {
@@ -50,13 +53,15 @@ static void what_is_sent_to_an_echo_comes_back(void **state)
     struct sockaddr_in address;
     int listener = listen_on_loopback(io, &address);
     begin(io, &echo.accept, WEIR_IO_ACCEPT, listener);
-    struct note connecting = {.op.address = (struct sockaddr *)&address, .op.address_bytes = sizeof(address)};
+    struct note connecting = {.op.address = (struct sockaddr *)&address,
+                              .op.address_bytes = sizeof(address)};
     int fd;
     assert_int_equal(io->table->stream(io, AF_INET, &fd), 0);
     begin(io, &connecting, WEIR_IO_CONNECT, fd);
     TURN_UNTIL(io, connecting.ends == 1 && echo.accept.fd_count == 1);
     assert_int_equal(connecting.last_result, 0);
-    echo.recv = (struct weir_io_op){.kind = WEIR_IO_RECV, .fd = echo.accept.fds[0], .done = on_echo_recv};
+    echo.recv = (struct weir_io_op){
+        .kind = WEIR_IO_RECV, .fd = echo.accept.fds[0], .done = on_echo_recv};
     assert_int_equal(weir_io_start(io, &echo.recv), 0);
     uint8_t back[64 * 100];
     struct note recv = {.bytes = back, .room = sizeof(back)};
@@ -92,12 +97,14 @@ static void a_refused_connect_says_so(void **state)
     io->table->drop(io, listen_on_loopback(io, &address)); /* a port where nobody listens any more */
     int fd;
     assert_int_equal(io->table->stream(io, AF_INET, &fd), 0);
-    struct note connecting = {.op.address = (struct sockaddr *)&address, .op.address_bytes = sizeof(address)};
+    struct note connecting = {.op.address = (struct sockaddr *)&address,
+                              .op.address_bytes = sizeof(address)};
     begin(io, &connecting, WEIR_IO_CONNECT, fd);
     TURN_UNTIL(io, connecting.ends == 1);
     assert_int_equal(connecting.last_result, -ECONNREFUSED);
     struct sockaddr_un nowhere = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"};
-    struct note local = {.op.address = (struct sockaddr *)&nowhere, .op.address_bytes = sizeof(nowhere)};
+    struct note local = {.op.address = (struct sockaddr *)&nowhere,
+                         .op.address_bytes = sizeof(nowhere)};
     int local_fd;
     assert_int_equal(io->table->stream(io, AF_UNIX, &local_fd), 0);
     begin(io, &local, WEIR_IO_CONNECT, local_fd);
@@ -120,7 +127,8 @@ static void an_accepted_connection_does_not_delay_and_knows_its_peer(void **stat
     TURN_UNTIL(io, accept.fd_count == 1);
     int no_delay = 0;
     socklen_t bytes = sizeof(no_delay);
-    assert_int_equal(getsockopt(accept.fds[0], IPPROTO_TCP, 1 /* TCP_NODELAY */, &no_delay, &bytes), 0);
+    assert_int_equal(getsockopt(accept.fds[0], IPPROTO_TCP, 1 /* TCP_NODELAY */, &no_delay, &bytes),
+                     0);
     assert_int_equal(no_delay, 1);
     assert_true(fcntl(accept.fds[0], F_GETFD) & FD_CLOEXEC);
     struct sockaddr_storage peer;
@@ -228,7 +236,8 @@ static void a_path_of_a_dead_listener_is_taken_over_and_of_a_live_one_is_not(voi
     io->table->drop(io, first); /* as a killed server leaves it: the file stays */
     assert_int_equal(io->table->listen(io, &listener, &second), 0);
     struct note accept = {0};
-    struct note connecting = {.op.address = (struct sockaddr *)&address, .op.address_bytes = sizeof(address)};
+    struct note connecting = {.op.address = (struct sockaddr *)&address,
+                              .op.address_bytes = sizeof(address)};
     begin(io, &accept, WEIR_IO_ACCEPT, second);
     int fd;
     assert_int_equal(io->table->stream(io, AF_UNIX, &fd), 0);
@@ -407,7 +416,8 @@ static void a_reset_and_a_broken_pipe_are_results(void **state)
     struct note send = {0};
     begin_send(io, &send, fds[1], &iov, 1);
     TURN_UNTIL(io, send.ends == 1);
-    assert_int_equal(send.last_result, -EPIPE); /* and no SIGPIPE, which would have ended this test */
+    assert_int_equal(send.last_result,
+                     -EPIPE); /* and no SIGPIPE, which would have ended this test */
     close(fds[1]);
     close_io(io);
 }
@@ -493,7 +503,8 @@ struct self_cancelling {
     struct weir_io *io;
 };
 
-static void on_cancel_from_done(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
+static void on_cancel_from_done(struct weir_io_op *op, int result, const struct weir_io_data *data,
+                                bool more)
 {
     struct self_cancelling *self = WEIR_CONTAINER(op, struct self_cancelling, note.op);
     on_note(op, result, data, more);
@@ -559,8 +570,9 @@ static void a_reused_descriptor_hears_nothing_of_its_past(void **state)
 static void a_bad_descriptor_is_a_result(void **state)
 {
     struct weir_io *io = open_io(state);
-    static const enum weir_io_kind kinds[] = {WEIR_IO_ACCEPT, WEIR_IO_RECV,  WEIR_IO_SEND, WEIR_IO_CONNECT,
-                                              WEIR_IO_READ,   WEIR_IO_WRITE, WEIR_IO_SYNC, WEIR_IO_CLOSE};
+    static const enum weir_io_kind kinds[] = {WEIR_IO_ACCEPT,  WEIR_IO_RECV, WEIR_IO_SEND,
+                                              WEIR_IO_CONNECT, WEIR_IO_READ, WEIR_IO_WRITE,
+                                              WEIR_IO_SYNC,    WEIR_IO_CLOSE};
     int gone = open("/dev/null", O_RDONLY | O_CLOEXEC);
     close(gone);
     struct iovec iov = {"x", 1};

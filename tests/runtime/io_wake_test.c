@@ -1,6 +1,7 @@
 /*
- * tests/runtime/io_wake_test.c - waits and what ends them: timeouts, wakes between ios and from foreign threads, the
- * pollable descriptor. A lost wake shows as a wait that is as long as PATIENCE_NS.
+ * tests/runtime/io_wake_test.c - waits and what ends them: timeouts, wakes between ios and from
+ * foreign threads, the pollable descriptor. A lost wake shows as a wait that is as long as
+ * PATIENCE_NS.
  */
 #include "tests/runtime/io_fixture.h"
 
@@ -20,7 +21,8 @@ static void a_turn_waits_as_long_as_it_was_told(void **state)
         uint32_t turns = 0;
         for (uint64_t now_ns = 0; (now_ns = weir_io_now_ns(io)) < end_ns; turns++)
             assert_int_equal(weir_io_turn(io, end_ns - now_ns), 0);
-        assert_true(turns <= 3); /* a signal may cut one short, or the kernel's work on an io closed before */
+        assert_true(turns <=
+                    3); /* a signal may cut one short, or the kernel's work on an io closed before */
     }
     close_io(io);
 }
@@ -104,7 +106,8 @@ static void *play(void *context)
     return NULL;
 }
 
-static void ping_pong(const struct weir_io_options *first, const struct weir_io_options *second, uint32_t rounds)
+static void ping_pong(const struct weir_io_options *first, const struct weir_io_options *second,
+                      uint32_t rounds)
 {
     pthread_barrier_t opened;
     assert_int_equal(pthread_barrier_init(&opened, NULL, 2), 0);

@@ -1,5 +1,6 @@
 /*
- * tests/runtime/pool_test.c - the pool: jobs run elsewhere, end at home, each once; few threads; nothing lost at close.
+ * tests/runtime/pool_test.c - the pool: jobs run elsewhere, end at home, each once; few threads;
+ * nothing lost at close.
  */
 #include <errno.h>
 #include <poll.h>
@@ -148,7 +149,8 @@ static void never_more_run_at_once_than_there_are_threads(void **state)
         jobs[i].running_most = &running_most;
         assert_int_equal(weir_pool_submit(bench.pool, &bench.home, &jobs[i].job), 0);
     }
-    while (weir_load(&running_most, seq_cst) < THREADS) /* and that many do: the gate is still shut */
+    while (weir_load(&running_most, seq_cst) <
+           THREADS) /* and that many do: the gate is still shut */
         sched_yield();
     uint64_t one = 1;
     assert_int_equal(write(gate, &one, sizeof(one)), sizeof(one));
@@ -223,7 +225,8 @@ static void many_homes_share_one_pool(void **state)
     struct resident residents[HOMES];
     pthread_t threads[HOMES];
     for (int i = 0; i < HOMES; i++) {
-        residents[i] = (struct resident){.pool = pool, .left = ROUNDS, .fd = eventfd(0, EFD_CLOEXEC)};
+        residents[i] = (struct resident){
+            .pool = pool, .left = ROUNDS, .fd = eventfd(0, EFD_CLOEXEC)};
         weir_pool_home_init(&residents[i].home, wake, &residents[i].fd);
         assert_int_equal(pthread_create(&threads[i], NULL, reside, &residents[i]), 0);
     }
