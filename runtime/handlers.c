@@ -18,7 +18,6 @@ enum { HERES_MIN = 64 };
 
 int weir_handlers_init(struct weir_topics *topics)
 {
-    topics->version = 1;
     topics->everything.slot = UINT32_MAX;
     topics->warn_at = 10;
     weir_list_init(&topics->everything.handlers);
@@ -26,19 +25,27 @@ int weir_handlers_init(struct weir_topics *topics)
     weir_list_init(&topics->free_handlers);
     weir_list_init(&topics->leaving);
     topics->nobody = calloc(1, sizeof *topics->nobody);
-    return topics->nobody ? 0 : -ENOMEM;
+    if (!topics->nobody)
+        return -ENOMEM;
+    topics->nobody->stale = true;
+    return 0;
 }
 
-static void free_rosters(struct weir_topics *topics)
+static void free_retired(struct weir_topics *topics)
 {
-    for (uint32_t i = 0; i < topics->here_count; i++)
-        if (topics->heres[i].roster != topics->nobody)
-            free(topics->heres[i].roster);
     while (topics->retired) {
         struct weir_roster *roster = topics->retired;
         topics->retired = roster->next;
         free(roster);
     }
+}
+
+static void free_rosters(struct weir_topics *topics)
+{
+    for (uint32_t i = 0; i < topics->here_count; i++)
+        if (topics->rosters[i] != topics->nobody)
+            free(topics->rosters[i]);
+    free_retired(topics);
 }
 
 void weir_handlers_deinit(struct weir_topics *topics)
@@ -60,6 +67,7 @@ void weir_handlers_deinit(struct weir_topics *topics)
     }
     free(topics->handlers);
     free(topics->heres);
+    free(topics->rosters);
     free(topics->nobody);
 }
 
@@ -72,12 +80,18 @@ static int grow_heres(struct weir_topics *topics, uint32_t slot)
         count *= 2;
     if (count == topics->here_count)
         return 0;
-    struct weir_here *grown = realloc(topics->heres, count * sizeof *grown);
-    if (!grown)
+    struct weir_here *heres = realloc(topics->heres, count * sizeof *heres);
+    if (heres)
+        topics->heres = heres;
+    struct weir_roster **rosters = realloc(topics->rosters, count * sizeof(struct weir_roster *));
+    if (rosters)
+        topics->rosters = rosters;
+    if (!heres || !rosters)
         return -ENOMEM;
-    for (uint32_t i = topics->here_count; i < count; i++)
-        grown[i] = (struct weir_here){.roster = topics->nobody};
-    topics->heres = grown;
+    for (uint32_t i = topics->here_count; i < count; i++) {
+        heres[i] = (struct weir_here){0};
+        rosters[i] = topics->nobody;
+    }
     topics->here_count = count;
     return 0;
 }
@@ -96,6 +110,11 @@ int weir_handlers_learn(struct weir_topics *topics, struct weir_topic topic, str
 }
 
 /* Compiling. */
+
+static const struct weir_path *name_at(const struct weir_topics *topics, uint32_t slot)
+{
+    return weir_registry_at(topics->registry, slot)->path;
+}
 
 /* `any` first, then by priority, then by installation. */
 static int compare(const void *left, const void *right)
@@ -151,14 +170,6 @@ uint32_t weir_handlers_count(const struct weir_topics *topics, const struct weir
     return gather(topics, here, name, NULL);
 }
 
-static bool in_use(const struct weir_topics *topics, const struct weir_roster *roster)
-{
-    for (const struct weir_emission *at = topics->emission; at; at = at->outer)
-        if (at->roster == roster)
-            return true;
-    return false;
-}
-
 static struct weir_roster *new_roster(uint32_t room)
 {
     size_t calls_bytes = room * sizeof(struct weir_call);
@@ -170,13 +181,12 @@ static struct weir_roster *new_roster(uint32_t room)
     return roster;
 }
 
-/* A roster with room for `count` in place of an outdated one, whose memory is used again unless a frame looks at it. */
-static struct weir_roster *replace_roster(struct weir_topics *topics, struct weir_here *here, uint32_t count)
+/* A roster with room for `count` in place of an outdated one, whose memory is used again unless it may be in use. */
+static struct weir_roster *replace_roster(struct weir_topics *topics, uint32_t slot, uint32_t count)
 {
-    struct weir_roster *old = here->roster;
-    bool kept = old == topics->nobody;
-    bool busy = !kept && in_use(topics, old);
-    if (!kept && !busy && old->room >= count)
+    struct weir_roster *old = topics->rosters[slot];
+    bool busy = topics->reactor->cause_id != 0;
+    if (old != topics->nobody && !busy && old->room >= count)
         return old;
     uint32_t room = 2;
     while (room < count)
@@ -184,17 +194,20 @@ static struct weir_roster *replace_roster(struct weir_topics *topics, struct wei
     struct weir_roster *roster = new_roster(room);
     if (!roster)
         return NULL;
-    here->roster = roster;
-    if (busy) {
-        old->version = 0; /* for ever */
-        old->next = topics->retired;
-        topics->retired = old;
-        topics->settle_asked = true;
-    } else if (!kept) {
+    topics->rosters[slot] = roster;
+    if (old == topics->nobody)
+        return roster;
+    if (!busy) {
         free(old);
+        return roster;
     }
+    old->next = topics->retired;
+    topics->retired = old;
+    topics->settle_asked = true;
     return roster;
 }
+
+static const struct weir_topic not_plain = {UINT32_MAX, 0};
 
 static void fill_calls(struct weir_roster *roster, struct weir_topic topic)
 {
@@ -208,30 +221,30 @@ static void fill_calls(struct weir_roster *roster, struct weir_topic topic)
     }
     if (roster->is_error && roster->count == 0)
         plain = false;
-    roster->plain = plain ? topic : (struct weir_topic){UINT32_MAX, 0};
+    roster->plain = plain ? topic : not_plain;
 }
 
 int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here)
 {
-    const struct weir_name *name = weir_registry_at(topics->registry, here->topic.slot);
-    uint32_t count = gather(topics, here, name->path, NULL);
-    struct weir_roster *roster = replace_roster(topics, here, count);
+    const struct weir_path *name = name_at(topics, here->topic.slot);
+    uint32_t count = gather(topics, here, name, NULL);
+    struct weir_roster *roster = replace_roster(topics, here->topic.slot, count);
     if (!roster)
         return -ENOMEM;
-    roster->count = gather(topics, here, name->path, roster->handlers);
+    roster->count = gather(topics, here, name, roster->handlers);
     WEIR_ASSERT(roster->count == count);
     qsort(roster->handlers, count, sizeof(struct weir_handler *), compare);
-    roster->is_error = weir_path_is_error(name->path);
+    roster->is_error = weir_path_is_error(name);
     roster->next = NULL;
     fill_calls(roster, here->topic);
-    roster->version = topics->version;
+    roster->stale = false;
     return 0;
 }
 
 /* Calling, when a plain walk will not do: something changed meanwhile, runs are counted, or some handlers queue. */
 
-uint32_t weir_handlers_call_rest(struct weir_reactor *reactor, const struct weir_roster *roster, uint32_t at,
-                                 const struct weir_event *event)
+static uint32_t call_from(struct weir_reactor *reactor, const struct weir_roster *roster, uint32_t at,
+                          const struct weir_event *event)
 {
     uint32_t called = 0;
     for (; at < roster->count; at++) {
@@ -246,18 +259,24 @@ uint32_t weir_handlers_call_rest(struct weir_reactor *reactor, const struct weir
     return called;
 }
 
-uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, struct weir_topics *topics,
-                                    struct weir_roster *roster, const struct weir_event *event)
+uint32_t weir_handlers_call_rest(struct weir_reactor *reactor, const struct weir_roster *roster, uint32_t at,
+                                 const struct weir_event *event, uint64_t cause_id)
 {
-    struct weir_emission emission = {topics->emission, roster};
-    uint64_t cause_id = reactor->cause_id;
-    topics->emission = &emission;
-    reactor->cause_id = event->id;
-    uint32_t called = weir_handlers_call_rest(reactor, roster, 0, event);
+    uint32_t called = at + call_from(reactor, roster, at, event);
     reactor->cause_id = cause_id;
-    topics->emission = emission.outer;
-    if (roster->version != topics->version || topics->settle_asked)
-        weir_handlers_settle(topics);
+    weir_handlers_settle(reactor->topics);
+    return called;
+}
+
+uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, const struct weir_roster *roster,
+                                    const struct weir_event *event)
+{
+    uint64_t cause_id = reactor->cause_id;
+    reactor->cause_id = event->id;
+    uint32_t called = call_from(reactor, roster, 0, event);
+    reactor->cause_id = cause_id;
+    if (reactor->topics->settle_asked)
+        weir_handlers_settle(reactor->topics);
     return called;
 }
 
@@ -277,12 +296,24 @@ void weir_handlers_unheard(struct weir_reactor *reactor, const struct weir_event
 
 /* Leaving. */
 
+static void outdate(struct weir_roster *roster)
+{
+    roster->stale = true;
+    roster->plain = not_plain;
+}
+
+/* Costs a pass over the topics used here when a pattern changes: emits pay nothing for patterns. */
 void weir_handlers_changed(struct weir_topics *topics, const struct weir_place *place)
 {
-    if (place->slot == UINT32_MAX)
-        topics->version++;
-    else
-        topics->heres[place->slot].roster->version = 0;
+    if (place->slot != UINT32_MAX) {
+        outdate(topics->rosters[place->slot]);
+        return;
+    }
+    for (uint32_t slot = 0; slot < topics->here_count; slot++) {
+        struct weir_roster *roster = topics->rosters[slot];
+        if (!roster->stale && (!place->path || weir_path_match(place->path, name_at(topics, slot))))
+            outdate(roster);
+    }
 }
 
 static void unlink_handler(struct weir_handler *handler)
@@ -333,15 +364,6 @@ void weir_handlers_on_closed(struct weir_class *class)
     handler->topics->settle_asked = true;
 }
 
-static bool held(const struct weir_topics *topics, const struct weir_handler *handler)
-{
-    for (const struct weir_emission *at = topics->emission; at; at = at->outer)
-        for (uint32_t i = 0; i < at->roster->count; i++)
-            if (at->roster->handlers[i] == handler)
-                return true;
-    return false;
-}
-
 /* The handler is on no list. */
 static void let_go(struct weir_topics *topics, struct weir_handler *handler)
 {
@@ -364,35 +386,23 @@ static void settle_leaving(struct weir_topics *topics)
         if (handler->state == WEIR_HANDLER_SPENT && handler->queued == 0)
             start_leaving(handler);
         bool over = handler->state == WEIR_HANDLER_LEAVING && !handler->class_open && handler->queued == 0;
-        if (over && !held(topics, handler))
+        if (over)
             let_go(topics, handler);
         else
             weir_list_push_back(&topics->leaving, node);
     }
 }
 
-static void settle_rosters(struct weir_topics *topics)
-{
-    struct weir_roster **link = &topics->retired;
-    while (*link) {
-        struct weir_roster *roster = *link;
-        if (in_use(topics, roster)) {
-            link = &roster->next;
-            continue;
-        }
-        *link = roster->next;
-        free(roster);
-    }
-}
-
 void weir_handlers_settle(struct weir_topics *topics)
 {
-    if (topics->settling)
-        return; /* an on_removed came here: the loop below goes round again */
+    if (topics->settling || topics->reactor->cause_id != 0) {
+        topics->settle_asked = true; /* from an on_removed: the loop below goes round again; from a handler: later */
+        return;
+    }
     topics->settling = true;
     do {
         topics->settle_asked = false;
-        settle_rosters(topics);
+        free_retired(topics);
         settle_leaving(topics);
     } while (topics->settle_asked);
     topics->settling = false;

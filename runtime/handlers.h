@@ -8,11 +8,12 @@
  *     place "a.*" ----+--> roster of topic "a.b": calls[] { fn, context } ...
  *     everything -----+
  *
- * A roster is never changed while it is being called: a change marks it as out of date, the emission that uses it sees
- * that after the handler in which it happened, and asks each remaining handler whether it is still installed. Emissions
- * nest, so they are a chain of frames on the stack; memory that a frame may still look at is kept until it is gone.
+ * A roster is never changed while it may be in use: a change marks it as out of date, the emission that uses it sees
+ * that after the handler in which it happened, and asks each remaining handler whether it is still installed. Whether
+ * any emission is under way is written in reactor->cause_id, which is zero exactly when no handler runs; so an emit keeps
+ * no books of its own, and what leaves inside a handler is let go when the outermost one has returned.
  *
- *     LISTENING --off--> LEAVING --nobody holds it--> free, on_removed
+ *     LISTENING --off--> LEAVING --no handler runs--> free, on_removed
  *         \--times used up, events still queued--> SPENT --the last is over--> LEAVING
  *
  * All of it belongs to the reactor's thread. What a thief may read of a handler while its strand is away is marked; it
@@ -66,11 +67,12 @@ struct weir_call {
 };
 
 struct weir_roster {
-    uint64_t version;    /* topics->version when it was compiled; 0: out of date */
-    struct weir_topic plain; /* the topic, when every call can be made as it is; zero generation: look at each handler */
+    struct weir_topic plain; /* the topic while the roster is up to date and its calls can be made as they are; else
+                                one of generation zero: take the long way */
     uint32_t count;
-    uint32_t queueing;   /* how many of them queue */
     uint32_t room;
+    uint32_t queueing;   /* how many of them queue */
+    bool stale;          /* out of date */
     bool is_error;       /* an event that nobody hears is logged */
     struct weir_roster *next; /* topics->retired */
     struct weir_handler **handlers; /* [room], behind the calls */
@@ -79,31 +81,23 @@ struct weir_roster {
 
 /* What this reactor has of a topic; a zero generation: nothing yet. */
 struct weir_here {
-    struct weir_roster *roster; /* never NULL: topics->nobody at first */
     struct weir_place *place;   /* NULL: no handler was ever installed on this very name */
     struct weir_topic topic;
 };
 
-/* One emission under way; they nest. */
-struct weir_emission {
-    struct weir_emission *outer;
-    struct weir_roster *roster;
-};
-
 struct weir_topics {
     /* What an emit reads. */
-    uint64_t version;   /* goes up when patterns or `any` change: all rosters are out of date */
-    struct weir_here *heres; /* by topic slot */
+    struct weir_roster **rosters; /* by topic slot; never NULL: `nobody` at first */
     uint32_t here_count;
     bool settle_asked;  /* something that leaves may be ready to go */
     bool settling;
     bool closing;
-    struct weir_emission *emission; /* innermost */
 
+    struct weir_here *heres; /* by topic slot */
     struct weir_reactor *reactor;
     struct weir_registry *registry;
     struct weir_roster *nobody;   /* for topics whose roster was never compiled; always out of date */
-    struct weir_roster *retired;  /* out of date, and some frame was using them */
+    struct weir_roster *retired;  /* replaced while a handler ran: it may be in use */
     struct weir_place everything; /* weir_any */
     struct weir_list patterns;
 
@@ -125,11 +119,12 @@ void weir_handlers_deinit(struct weir_topics *topics);
 /* Slow ways of the three below. */
 int weir_handlers_learn(struct weir_topics *topics, struct weir_topic topic, struct weir_here **here_out);
 int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here);
-uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, struct weir_topics *topics,
-                                    struct weir_roster *roster, const struct weir_event *event);
-/* Within an emission of `roster`: those from `at` on that are still installed. */
+uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, const struct weir_roster *roster,
+                                    const struct weir_event *event);
+/* The end of a call in which handlers changed: those from `at` on that are still installed, then cause_id is what it was
+ * before the call. Returns how many were called in all. */
 uint32_t weir_handlers_call_rest(struct weir_reactor *reactor, const struct weir_roster *roster, uint32_t at,
-                                 const struct weir_event *event);
+                                 const struct weir_event *event, uint64_t cause_id);
 
 uint32_t weir_handlers_count(const struct weir_topics *topics, const struct weir_here *here,
                              const struct weir_path *name);
@@ -169,47 +164,43 @@ static inline int weir_handlers_roster(struct weir_topics *topics, struct weir_t
     int result = weir_handlers_here(topics, topic, &here);
     if (result < 0)
         return result;
-    if (__builtin_expect(here->roster->version != topics->version, 0)) {
+    if (__builtin_expect(topics->rosters[topic.slot]->stale, 0)) {
         result = weir_handlers_compile(topics, here);
         if (result < 0)
             return result;
     }
-    *roster_out = here->roster;
+    *roster_out = topics->rosters[topic.slot];
     return 0;
 }
 
-/* Call all of a plain, up-to-date roster with an event of this reactor. Returns how many were called. */
-static inline uint32_t weir_handlers_call_plain(struct weir_reactor *reactor, struct weir_topics *topics,
-                                                struct weir_roster *roster, const struct weir_event *event)
+/*
+ * Call all of a plain, up-to-date roster with an event of this reactor. Returns how many were called.
+ * Short on purpose: with one handler this is most of what an emit costs.
+ */
+static inline uint32_t weir_handlers_call_plain(struct weir_reactor *reactor, const struct weir_roster *roster,
+                                                const struct weir_event *event)
 {
-    struct weir_emission emission = {topics->emission, roster};
     uint64_t cause_id = reactor->cause_id;
-    topics->emission = &emission;
     reactor->cause_id = event->id;
     uint32_t count = roster->count;
     uint32_t called = 0;
-    bool changed = false;
-    while (called < count && !changed) {
+    while (called < count) {
         const struct weir_call *call = &roster->calls[called++];
         call->fn(reactor, event, call->context);
-        changed = roster->version != topics->version;
+        if (__builtin_expect(roster->plain.generation == 0, 0))
+            return weir_handlers_call_rest(reactor, roster, called, event, cause_id);
     }
-    if (__builtin_expect(changed, 0))
-        called += weir_handlers_call_rest(reactor, roster, called, event);
     reactor->cause_id = cause_id;
-    topics->emission = emission.outer;
-    if (__builtin_expect(changed, 0))
-        weir_handlers_settle(topics);
     return called;
 }
 
 /* The same for any up-to-date roster: its pinned handlers. */
-static inline uint32_t weir_handlers_call(struct weir_reactor *reactor, struct weir_topics *topics,
-                                          struct weir_roster *roster, const struct weir_event *event)
+static inline uint32_t weir_handlers_call(struct weir_reactor *reactor, const struct weir_roster *roster,
+                                          const struct weir_event *event)
 {
     if (__builtin_expect(roster->plain.generation != 0, 1))
-        return weir_handlers_call_plain(reactor, topics, roster, event);
-    return weir_handlers_call_careful(reactor, topics, roster, event);
+        return weir_handlers_call_plain(reactor, roster, event);
+    return weir_handlers_call_careful(reactor, roster, event);
 }
 
 #endif

@@ -77,7 +77,7 @@ static void tell(struct weir_reactor *reactor, struct weir_roster *roster, const
                 WEIR_DISPATCH_PINNED);
     WEIR_PROBE2(dispatch, event->topic.slot, event->id);
     if (roster->count > 0)
-        weir_handlers_call(reactor, reactor->topics, roster, event);
+        weir_handlers_call(reactor, roster, event);
     else if (roster->is_error)
         weir_handlers_unheard(reactor, event);
 }
