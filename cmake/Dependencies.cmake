@@ -7,9 +7,9 @@ set(WEIR_URING PkgConfig::URING)
 
 pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
 
-# libucl reads the settings: the format of nginx and JSON alike, with errors that name the line.
-find_library(UCL_LIBRARY ucl REQUIRED)
-set(WEIR_UCL ${UCL_LIBRARY})
+# libyaml reads the settings: a format people know, and every node knows its line.
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+set(WEIR_YAML PkgConfig::YAML)
 
 pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
 if(SYSTEMD_FOUND)

@@ -315,20 +315,33 @@ void weir_reactor_end(struct weir_reactor *reactor)
     weir_store(&reactor->turn_since_ns, 0, relaxed);
 }
 
+/* Through the start, and whether it has failed by now. */
+static bool pass_start(struct weir_runtime *runtime, uint32_t wait_for)
+{
+    pthread_mutex_lock(&runtime->start_lock);
+    while (runtime->through_count < wait_for)
+        pthread_cond_wait(&runtime->start_changed, &runtime->start_lock);
+    bool failed = runtime->start_failed;
+    pthread_mutex_unlock(&runtime->start_lock);
+    return !failed;
+}
+
+static void count_through(struct weir_runtime *runtime, uint32_t count, bool failed)
+{
+    pthread_mutex_lock(&runtime->start_lock);
+    runtime->through_count += count;
+    runtime->start_failed |= failed;
+    pthread_cond_broadcast(&runtime->start_changed);
+    pthread_mutex_unlock(&runtime->start_lock);
+}
+
 static void *reactor_thread(void *context)
 {
     struct weir_reactor *reactor = context;
     struct weir_runtime *runtime = reactor->runtime;
     reactor->error = weir_reactor_begin(reactor);
-    if (reactor->error < 0)
-        weir_store(&runtime->failed, 1, relaxed);
-    pthread_mutex_lock(&runtime->start_lock);
-    runtime->through_count++;
-    pthread_cond_broadcast(&runtime->start_changed);
-    while (runtime->through_count < runtime->reactor_count)
-        pthread_cond_wait(&runtime->start_changed, &runtime->start_lock);
-    pthread_mutex_unlock(&runtime->start_lock);
-    if (!weir_load(&runtime->failed, relaxed)) /* ordered by the lock */
+    count_through(runtime, 1, reactor->error < 0);
+    if (pass_start(runtime, runtime->reactor_count))
         weir_reactor_run(reactor);
     weir_reactor_end(reactor);
     return NULL;
@@ -342,16 +355,7 @@ static void join_threads(struct weir_runtime *runtime)
     weir_watchdog_stop(runtime);
 }
 
-/* No thread for reactor `i`: those that run already are let through the start and told to give up. */
-static void give_up_start(struct weir_runtime *runtime)
-{
-    weir_store(&runtime->failed, 1, relaxed);
-    pthread_mutex_lock(&runtime->start_lock);
-    runtime->through_count += runtime->reactor_count - runtime->threads_running;
-    pthread_cond_broadcast(&runtime->start_changed);
-    pthread_mutex_unlock(&runtime->start_lock);
-}
-
+/* Reactor 0 first, so that what its on_start found (a free port) is there for the others; these all at once. */
 static int start_threads(struct weir_runtime *runtime)
 {
     sigset_t all, before;
@@ -361,10 +365,12 @@ static int start_threads(struct weir_runtime *runtime)
     for (uint32_t i = 0; result == 0 && i < runtime->reactor_count; i++) {
         result = -pthread_create(&runtime->threads[i], NULL, reactor_thread, runtime->reactors[i]);
         runtime->threads_running += result == 0;
+        if (i == 0 && result == 0 && !pass_start(runtime, 1))
+            break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result < 0)
-        give_up_start(runtime);
+    if (runtime->threads_running < runtime->reactor_count) /* those that run already are let through, to give up */
+        count_through(runtime, runtime->reactor_count - runtime->threads_running, true);
     return result;
 }
 
@@ -381,11 +387,7 @@ int weir_runtime_start(struct weir_runtime *runtime)
     WEIR_ASSERT(!runtime->started);
     runtime->started = true;
     int result = start_threads(runtime);
-    pthread_mutex_lock(&runtime->start_lock);
-    while (runtime->through_count < runtime->reactor_count)
-        pthread_cond_wait(&runtime->start_changed, &runtime->start_lock);
-    pthread_mutex_unlock(&runtime->start_lock);
-    if (weir_load(&runtime->failed, relaxed)) {
+    if (!pass_start(runtime, runtime->reactor_count)) {
         join_threads(runtime);
         return result < 0 ? result : first_error(runtime);
     }

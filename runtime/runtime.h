@@ -25,6 +25,7 @@ struct weir_runtime {
     pthread_mutex_t start_lock;    /* only while starting */
     pthread_cond_t start_changed;
     uint32_t through_count;        /* reactors through on_start, under the lock */
+    bool start_failed;             /* some on_start failed, under the lock */
     struct weir_mesh *mesh;
     struct weir_registry *registry;
     struct weir_sched_hub *hub;
@@ -38,7 +39,6 @@ struct weir_runtime {
     pthread_t watchdog_thread;
     bool watchdog_runs;
     weir_atomic_u32 watchdog_state; /* a futex, runtime/watchdog.c */
-    weir_atomic_u32 failed;        /* some on_start failed */
 };
 
 /* Before start: use another io (the simulator). */

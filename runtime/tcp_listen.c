@@ -114,6 +114,20 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
         weir_io_start(reactor->io, &listener->accept);
 }
 
+/* A shared port would be shared with a stranger as gladly: an exclusive one is first tried alone. */
+static int refuse_shared(struct weir_tcp_listener *listener, struct weir_io_listen alone)
+{
+    struct weir_io *io = listener->reactor->io;
+    int fd;
+    if (!listener->shape->options.exclusive || !alone.reuse_port || weir_address_port(alone.address) == 0)
+        return 0;
+    alone.reuse_port = false;
+    int result = io->table->listen(io, &alone, &fd);
+    if (result == 0)
+        io->table->drop(io, fd);
+    return result;
+}
+
 static int bind_listener(struct weir_tcp_listener *listener, const struct weir_address *address)
 {
     struct weir_io *io = listener->reactor->io;
@@ -123,7 +137,9 @@ static int bind_listener(struct weir_tcp_listener *listener, const struct weir_a
         .backlog = BACKLOG,
         .reuse_port = address->storage.ss_family != AF_UNIX,
     };
-    int result = io->table->listen(io, &listen, &listener->fd);
+    int result = refuse_shared(listener, listen);
+    if (result == 0)
+        result = io->table->listen(io, &listen, &listener->fd);
     if (result < 0)
         return result;
     struct sockaddr_storage bound = {0};

@@ -27,7 +27,8 @@ enum weir_log_level { WEIR_LOG_DEBUG, WEIR_LOG_INFO, WEIR_LOG_WARN, WEIR_LOG_ERR
 
 /* One line without its end, in logfmt (key=value ...). Any reactor's thread, several at once. */
 typedef void (*weir_log_fn)(void *context, enum weir_log_level level, const char *line);
-/* Runs once on each reactor's own thread before its first turn. A negative errno ends the start. */
+/* Runs once on each reactor's own thread before its first turn; reactor 0's has returned before another's begins. A
+ * negative errno ends the start. */
 typedef int (*weir_start_fn)(struct weir_reactor *reactor, void *context);
 /* Runs once on each reactor's own thread after it has drained, before its memory goes. */
 typedef void (*weir_stop_fn)(struct weir_reactor *reactor, void *context);

@@ -33,6 +33,7 @@ struct weir_tcp_options {
     size_t size;
     uint64_t unsent_bytes_max; /* weir_tcp_write beyond it answers -ENOBUFS; 0: 64 MiB */
     bool no_delay_off;         /* leave Nagle's algorithm on */
+    bool exclusive;            /* listening: -EADDRINUSE if anybody listens on that port already, other reactors too */
 };
 
 /*

@@ -1,0 +1,16 @@
+/* serve/logger.h - log lines in logfmt on standard error: time, level, then what the runtime said. */
+#ifndef WEIR_SERVE_LOGGER_H
+#define WEIR_SERVE_LOGGER_H
+
+#include <weir/runtime.h>
+
+struct logger {
+    enum weir_log_level level; /* the least that is written */
+    bool colour;               /* a terminal */
+};
+
+void logger_init(struct logger *logger, enum weir_log_level level);
+void logger_write(void *logger, enum weir_log_level level, const char *line); /* a weir_log_fn */
+__attribute__((format(printf, 3, 4))) void logger_say(struct logger *logger, enum weir_log_level level, const char *format, ...);
+
+#endif

@@ -1,0 +1,12 @@
+/* serve/options.h - the command line of `weir serve`. */
+#ifndef WEIR_SERVE_OPTIONS_H
+#define WEIR_SERVE_OPTIONS_H
+
+#include "serve/settings.h"
+
+enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_WRONG }; /* WRONG: a sentence is in error_out */
+
+/* Reads --config first wherever it stands, so that the command line wins. Prints help and version itself. */
+enum options_result options_read(struct settings *settings, int argc, char **argv, char *error_out, size_t error_bytes);
+
+#endif

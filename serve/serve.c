@@ -1,0 +1,268 @@
+/*
+ * serve/serve.c - start everything, say ready, wait for a signal, drain.
+ *
+ * Signals are blocked in every thread and taken by this one with sigwaitinfo: no handler runs anywhere, but for crashes
+ * (serve/crash.c).
+ */
+#include "serve/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/weir.h>
+
+#ifdef WEIR_HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "serve/crash.h"
+#include "serve/logger.h"
+#include "serve/options.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct server {
+    struct settings settings;
+    struct logger logger;
+    struct weir_runtime *runtime;
+    struct weir_broker *broker;
+    struct weir_resp_server *resp;
+    char redis[SETTINGS_ADDRESSES_MAX][128]; /* "address:port", the port filled in by reactor 0 */
+};
+
+static void notify_service_manager(const char *state)
+{
+#ifdef WEIR_HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+static const char *reason(int error)
+{
+    switch (error) {
+    case -EADDRINUSE: return "the port is taken by another process; give another with --redis-port, or 0 for any";
+    case -EACCES: return "not allowed; ports below 1024 need privileges";
+    case -EADDRNOTAVAIL: return "no interface of this machine has that address";
+    case -EINVAL: return "not an address; expected an IP address, * or unix:PATH";
+    default: return strerror(-error);
+    }
+}
+
+static int listen_on(struct server *server, struct weir_reactor *reactor, uint32_t place)
+{
+    const char *address = server->settings.addresses[place];
+    bool local = strncmp(address, "unix:", 5) == 0;
+    bool first = weir_reactor_index(reactor) == 0;
+    if (local && !first)
+        return 0; /* a path has one listener */
+    struct weir_tcp_listener *listener;
+    int result = weir_resp_listen(server->resp, reactor, server->redis[place], &listener);
+    if (result < 0) {
+        if (first)
+            logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot listen\" address=%s why=\"%s\"", server->redis[place],
+                       reason(result));
+        return result;
+    }
+    if (!local && first) {
+        char *colon = strrchr(server->redis[place], ':');
+        snprintf(colon + 1, 8, "%u", weir_tcp_listener_port(listener));
+    }
+    return 0;
+}
+
+/* Reactor 0's comes before all others': it finds a free port, or the reason why not, and the rest share its port. */
+static int on_start(struct weir_reactor *reactor, void *context)
+{
+    struct server *server = context;
+    int result = weir_part_open(server->broker, reactor);
+    for (uint32_t i = 0; result == 0 && server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
+        result = listen_on(server, reactor, i);
+    return result;
+}
+
+static void on_stop(struct weir_reactor *reactor, void *context)
+{
+    (void)context;
+    weir_part_close(reactor);
+}
+
+static void name_listeners(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    for (uint32_t i = 0; i < settings->address_count; i++) {
+        const char *address = settings->addresses[i];
+        bool v6 = strchr(address, ':') && *address != '[';
+        if (strncmp(address, "unix:", 5) == 0)
+            snprintf(server->redis[i], sizeof server->redis[i], "%s", address);
+        else
+            snprintf(server->redis[i], sizeof server->redis[i], v6 ? "[%s]:%d" : "%s:%d", address, settings->redis_port);
+    }
+}
+
+static int open_runtime(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
+    options.reactor_count = settings->cores;
+    options.io = settings->io;
+    options.io_level = settings->io_level;
+    options.no_steal = settings->no_steal;
+    options.busy_poll = settings->busy_poll;
+    options.pin_cpus = settings->pin;
+    options.no_spin = settings->spin_ns_max == 0;
+    options.spin_ns_max = settings->spin_ns_max == UINT64_MAX ? 0 : settings->spin_ns_max;
+    options.memory_bytes_max = settings->memory_bytes_max;
+    options.stall_budget_ns = settings->stall_budget_ns;
+    options.recorder_events = settings->recorder_events;
+    options.drain_timeout_ns = settings->drain_timeout_ns;
+    options.log = logger_write;
+    options.log_context = &server->logger;
+    options.on_start = on_start;
+    options.on_stop = on_stop;
+    options.context = server;
+    return weir_runtime_open(&options, &server->runtime);
+}
+
+static int open_all(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    struct weir_broker_options broker = {
+        .policies = settings->policies,
+        .policy_count = settings->policy_count,
+        .default_policy = settings->default_policy,
+    };
+    memcpy(broker.limits, settings->limits, sizeof broker.limits);
+    struct weir_resp_settings resp = {
+        .users = settings->users,
+        .user_count = settings->user_count,
+        .clients_max = settings->redis_clients_max,
+        .limited = settings_limited(settings),
+        .config_file = settings->config,
+    };
+    int result = open_runtime(server);
+    if (result == 0)
+        result = weir_broker_open(server->runtime, &broker, &server->broker);
+    if (result == 0)
+        result = weir_resp_server_open(server->runtime, &resp, &server->resp);
+    if (result == 0)
+        result = weir_runtime_start(server->runtime);
+    return result;
+}
+
+static void say_ready(struct server *server)
+{
+    char ports[1024] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
+        used += (size_t)snprintf(ports + used, sizeof ports - used, "%s%s", used ? "," : "", server->redis[i]);
+    logger_say(&server->logger, WEIR_LOG_INFO, "msg=ready version=%s cores=%u redis=%s pid=%d", weir_version(),
+               weir_runtime_reactor_count(server->runtime), used ? ports : "off", (int)getpid());
+    notify_service_manager("READY=1");
+}
+
+/* One file for each asking: the reactors go on meanwhile. */
+static void dump(struct server *server)
+{
+    char path[4200];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(path, sizeof path, "%s/weir-%d-%lld.trace", server->settings.data ? server->settings.data : ".", (int)getpid(),
+             (long long)now.tv_sec);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int result = fd < 0 ? -errno : weir_trace_dump(server->runtime, fd);
+    if (fd >= 0)
+        close(fd);
+    if (result < 0)
+        logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"no trace\" file=%s why=\"%s\"", path, strerror(-result));
+    else
+        logger_say(&server->logger, WEIR_LOG_INFO, "msg=trace file=%s", path);
+}
+
+static void wait_for_end(struct server *server, const sigset_t *signals)
+{
+    for (;;) {
+        siginfo_t info;
+        int number = sigwaitinfo(signals, &info);
+        if (number == SIGUSR2)
+            dump(server);
+        if (number == SIGTERM || number == SIGINT) {
+            logger_say(&server->logger, WEIR_LOG_INFO, "msg=draining signal=%s", number == SIGTERM ? "TERM" : "INT");
+            return;
+        }
+    }
+}
+
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit); /* as many as we may have; fewer only means fewer clients */
+    }
+}
+
+static int run(struct server *server)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_fd_limit();
+    name_listeners(server);
+    int result = open_all(server);
+    if (result < 0) {
+        logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot start\" why=\"%s\"", strerror(-result));
+    } else {
+        crash_watch(server->runtime, server->settings.data);
+        say_ready(server);
+        wait_for_end(server, &signals);
+        notify_service_manager("STOPPING=1");
+        weir_runtime_stop(server->runtime);
+        result = weir_runtime_wait(server->runtime);
+        crash_watch(NULL, NULL);
+    }
+    weir_runtime_close(server->runtime);
+    weir_resp_server_close(server->resp);
+    weir_broker_close(server->broker);
+    if (result == 0)
+        logger_say(&server->logger, WEIR_LOG_INFO, "msg=stopped");
+    return result < 0 ? EXIT_FAILED : 0;
+}
+
+int serve_main(int argc, char **argv)
+{
+    static struct server server;
+    char error[SETTINGS_ERROR_BYTES] = "";
+    settings_init(&server.settings);
+    enum options_result options = options_read(&server.settings, argc, argv, error, sizeof error);
+    int status = 0;
+    if (options == OPTIONS_WRONG) {
+        fprintf(stderr, "weir serve: %s\nTry 'weir serve --help'.\n", error);
+        status = EXIT_USAGE;
+    } else if (options == OPTIONS_GO) {
+        if (server.settings.address_count == 0)
+            server.settings.addresses[server.settings.address_count++] = strdup("127.0.0.1");
+        logger_init(&server.logger, server.settings.log_level);
+        if (settings_check(&server.settings, error, sizeof error) < 0) {
+            fprintf(stderr, "weir serve: %s\n", error);
+            status = EXIT_USAGE;
+        } else {
+            status = run(&server);
+        }
+    }
+    settings_free(&server.settings);
+    return status;
+}

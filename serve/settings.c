@@ -1,0 +1,102 @@
+/* serve/settings.c - defaults, and the checks that need more than one setting. */
+#include "serve/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void settings_init(struct settings *settings)
+{
+    *settings = (struct settings){.redis_port = 6379, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
+    settings->default_policy = weir_policy_default();
+}
+
+static void free_user(struct weir_resp_user *user)
+{
+    for (uint32_t i = 0; i < user->channel_count; i++)
+        free((void *)(uintptr_t)user->channels[i]);
+    free((void *)(uintptr_t)user->channels);
+    free((void *)(uintptr_t)user->name);
+    free((void *)(uintptr_t)user->password);
+}
+
+void settings_free(struct settings *settings)
+{
+    for (uint32_t i = 0; i < settings->user_count; i++)
+        free_user(&settings->users[i]);
+    for (uint32_t i = 0; i < settings->policy_count; i++)
+        free((void *)(uintptr_t)settings->policies[i].glob);
+    settings_forget_addresses(settings);
+    free(settings->users);
+    free(settings->policies);
+    free(settings->data);
+    free(settings->config);
+}
+
+struct weir_resp_user *settings_user(struct settings *settings, const char *name)
+{
+    for (uint32_t i = 0; i < settings->user_count; i++)
+        if (strcmp(settings->users[i].name, name) == 0)
+            return &settings->users[i];
+    struct weir_resp_user *grown = realloc(settings->users, (settings->user_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    settings->users = grown;
+    struct weir_resp_user *user = &grown[settings->user_count];
+    *user = (struct weir_resp_user){.name = strdup(name)};
+    if (!user->name)
+        return NULL;
+    settings->user_count++;
+    return user;
+}
+
+void settings_forget_addresses(struct settings *settings)
+{
+    while (settings->address_count > 0)
+        free(settings->addresses[--settings->address_count]);
+}
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "localhost") == 0 || strcmp(address, "::1") == 0 ||
+           strcmp(address, "[::1]") == 0 || strncmp(address, "unix:", 5) == 0;
+}
+
+/* Does everybody who may come in have to say a password? */
+static bool asks_password(const struct settings *settings)
+{
+    bool default_open = true; /* Redis's `default` user, unless it is given one here */
+    for (uint32_t i = 0; i < settings->user_count; i++) {
+        const struct weir_resp_user *user = &settings->users[i];
+        bool open = !user->disabled && !user->password;
+        if (strcmp(user->name, "default") == 0)
+            default_open = open;
+        else if (open)
+            return false;
+    }
+    return !default_open;
+}
+
+int settings_check(const struct settings *settings, char *error_out, size_t error_bytes)
+{
+    for (uint32_t i = 0; i < settings->address_count; i++) {
+        const char *address = settings->addresses[i];
+        if (is_loopback(address) || asks_password(settings) || settings->insecure)
+            continue;
+        snprintf(error_out, error_bytes,
+                 "refusing to listen on %s without a password: anyone who reaches it could read and publish. "
+                 "Set `redis: password:` in the config file (or --password-file FILE), or say --insecure if you mean it",
+                 address);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+bool settings_limited(const struct settings *settings)
+{
+    for (uint32_t i = 0; i < WEIR_LIMIT_LEVELS; i++)
+        if (settings->limits[i].mode != WEIR_LIMIT_OFF)
+            return true;
+    return false;
+}
