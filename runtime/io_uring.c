@@ -23,6 +23,7 @@
 #include "runtime/io_socket.h"
 
 enum {
+    STARVED_SHARE_BYTES = 4 << 10, /* of an incremental buffer, for each receive that waited */
     DATAGRAM_BUFFERS = 128,
     DATAGRAM_BUFFER_BYTES = 68 << 10, /* the largest datagram, its sender and the kernel's head */
 };
@@ -57,6 +58,7 @@ static int take_slot(struct weir_uring *uring, struct weir_io_op *op)
     uring->slot_free = slot->next_free;
     slot->op = op;
     slot->place = WEIR_URING_HERE;
+    slot->hungry = 0;
     uring->live_count++;
     return 0;
 }
@@ -165,7 +167,7 @@ void weir_uring_list(struct weir_uring *uring, struct weir_list *list, struct we
                      enum weir_uring_place place)
 {
     weir_list_push_back(list, &op->node);
-    uring->slots[op->slot].place = place;
+    uring->slots[op->slot].place = (uint16_t)place;
     set_restless(uring);
 }
 
@@ -291,13 +293,31 @@ static void requeue_cancels(struct weir_uring *uring)
     }
 }
 
-/* No more of them at once than there are buffers, in the order in which they starved. */
+static bool has_starved(const struct weir_uring *uring)
+{
+    return !weir_list_empty(&uring->famished) || !weir_list_empty(&uring->starved);
+}
+
+static struct weir_list *next_starved(struct weir_uring *uring)
+{
+    struct weir_list *node = weir_list_pop_front(&uring->famished);
+    return node ? node : weir_list_pop_front(&uring->starved);
+}
+
+/*
+ * In the order in which they starved, and no more at once than what is likely to find room. The first
+ * is served for certain: submissions run before other sockets' data are looked at.
+ */
 static void requeue_starved(struct weir_uring *uring)
 {
     uint32_t room = uring->streams.count;
-    while (room-- > 0 && !weir_list_empty(&uring->starved))
-        weir_uring_queue(
-            uring, WEIR_CONTAINER(weir_list_pop_front(&uring->starved), struct weir_io_op, node));
+    if (uring->streams.incremental)
+        room *= uring->streams.buffer_bytes / STARVED_SHARE_BYTES;
+    for (struct weir_list *node; room-- > 0 && (node = next_starved(uring)) != NULL;) {
+        struct weir_io_op *op = WEIR_CONTAINER(node, struct weir_io_op, node);
+        uring->slots[op->slot].hungry = 1;
+        weir_uring_queue(uring, op);
+    }
 }
 
 /* Before the enter: what had to wait goes out if it can. The wait that is left for this turn. */
@@ -307,7 +327,7 @@ static uint64_t settle(struct weir_uring *uring, uint64_t wait_ns)
     requeue_cancels(uring);
     requeue_starved(uring);
     uring->restless = !weir_list_empty(&uring->unqueued) || !weir_list_empty(&uring->cancels) ||
-                      !weir_list_empty(&uring->starved) || !weir_list_empty(&uring->ended);
+                      has_starved(uring) || !weir_list_empty(&uring->ended);
     if (uring->restless)
         wait_ns = 0;
     if (weir_list_empty(&uring->backoff))
@@ -340,7 +360,7 @@ static void leave_watched(struct weir_uring *uring)
 {
     (void)enter(uring, 0, 0, NULL, _NSIG / 8);
     if (!weir_list_empty(&uring->unqueued) || !weir_list_empty(&uring->cancels) ||
-        !weir_list_empty(&uring->starved) || !weir_list_empty(&uring->ended))
+        has_starved(uring) || !weir_list_empty(&uring->ended))
         uring->io.table->wake_foreign(&uring->io);
 }
 
@@ -495,6 +515,7 @@ int weir_io_uring_open(const struct weir_io_options *options, struct weir_io **i
     uring->slot_free = WEIR_URING_NO_SLOT;
     uring->seed = weir_io_seed();
     weir_list_init(&uring->unqueued);
+    weir_list_init(&uring->famished);
     weir_list_init(&uring->starved);
     weir_list_init(&uring->backoff);
     weir_list_init(&uring->cancels);

@@ -26,7 +26,10 @@ struct weir_uring_slot {
     struct weir_io_op *op;
     uint32_t generation; /* 24 bits of it are in user_data */
     union {
-        uint32_t place;
+        struct {
+            uint16_t place;
+            uint16_t hungry; /* was armed again after it starved, and has got nothing since */
+        };
         uint32_t next_free;
     };
 };
@@ -65,6 +68,7 @@ struct weir_uring {
     struct weir_uring_buffers datagrams; /* laid out when the first RECVFROM is armed */
 
     struct weir_list unqueued; /* no SQE could be had */
+    struct weir_list famished; /* starved and, armed again, found no buffer: before all `starved` */
     struct weir_list starved;  /* RECV, RECVFROM that found no buffer; first come, first served */
     struct weir_list backoff;  /* ACCEPT that found no descriptor */
     struct weir_list cancels;  /* in the kernel, to be cancelled, no SQE could be had */

@@ -35,6 +35,14 @@ static void back_off(struct weir_uring *uring, struct weir_io_op *op)
     weir_uring_list(uring, &uring->backoff, op, WEIR_URING_LISTED);
 }
 
+/* Who took something goes behind those who found nothing, or a busy socket would eat for ever. */
+static void starve(struct weir_uring *uring, struct weir_io_op *op)
+{
+    bool hungry = uring->slots[op->slot].hungry != 0;
+    uring->io.counters.recv_starved++;
+    weir_uring_list(uring, hungry ? &uring->famished : &uring->starved, op, WEIR_URING_LISTED);
+}
+
 /* A repeating op has ended with `result` <= 0. */
 static void end_repeating(struct weir_uring *uring, struct weir_io_op *op, int result)
 {
@@ -57,8 +65,7 @@ static void end_repeating(struct weir_uring *uring, struct weir_io_op *op, int r
         return;
     }
     if (result == -ENOBUFS && op->kind != WEIR_IO_ACCEPT) {
-        uring->io.counters.recv_starved++;
-        weir_uring_list(uring, &uring->starved, op, WEIR_URING_LISTED);
+        starve(uring, op);
         return;
     }
     weir_uring_finish(uring, op, result);
@@ -93,8 +100,11 @@ static int on_recv(struct weir_uring *uring, struct weir_io_op *op, int result, 
         return 1;
     }
     bool more = (flags & IORING_CQE_F_MORE) != 0;
+    struct weir_uring_slot *slot = &uring->slots[op->slot];
+    if (__builtin_expect(slot->hungry, 0))
+        slot->hungry = 0;
     if (__builtin_expect(!more, 0))
-        uring->slots[op->slot].place = WEIR_URING_HERE;
+        slot->place = WEIR_URING_HERE;
     struct weir_io_data data = {.bytes = lent_bytes(buffers, index), .byte_count = (size_t)result};
     op->done(op, result, &data, true);
     give_back(buffers, index, result, flags);
@@ -131,6 +141,7 @@ static int on_recvfrom(struct weir_uring *uring, struct weir_io_op *op, int resu
     bool more = (flags & IORING_CQE_F_MORE) != 0;
     if (!more)
         uring->slots[op->slot].place = WEIR_URING_HERE;
+    uring->slots[op->slot].hungry &= result < 0;
     if (result >= 0 && (flags & IORING_CQE_F_BUFFER))
         hand_over_datagram(op, lent_bytes(buffers, index), (uint32_t)result);
     if (flags & IORING_CQE_F_BUFFER)

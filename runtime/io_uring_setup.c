@@ -35,20 +35,20 @@ static const struct rung {
      "single_issuer coop_taskrun"},
 };
 
-static const char *refusal(int error)
+static const char *reason(int error)
 {
     switch (-error) {
     case EPERM:
-        return "io_uring_setup was refused (EPERM: seccomp or the sysctl kernel.io_uring_disabled)";
+        return "EPERM: seccomp or the sysctl kernel.io_uring_disabled";
     case ENOSYS:
-        return "io_uring_setup was refused (ENOSYS: not in this kernel, or seccomp)";
+        return "ENOSYS: not in this kernel, or seccomp";
     case EINVAL:
-        return "this kernel's io_uring is too old (EINVAL: multishot receive needs Linux 6.0)";
+        return "EINVAL: multishot receive needs Linux 6.0";
     case ENOMEM:
-        return "io_uring_setup was refused (ENOMEM: memory, or the limit of locked memory)";
+        return "ENOMEM: memory, or the limit of locked memory";
     case EMFILE:
     case ENFILE:
-        return "io_uring_setup was refused (no file descriptor left)";
+        return "no file descriptor left";
     default:
         return NULL;
     }
@@ -56,11 +56,11 @@ static const char *refusal(int error)
 
 static int refuse(char *why_out, size_t why_bytes, const char *what, int error)
 {
-    const char *text = refusal(error);
+    const char *text = reason(error);
     if (text)
-        snprintf(why_out, why_bytes, "%s", text);
+        snprintf(why_out, why_bytes, "%s was refused (%s)", what, text);
     else
-        snprintf(why_out, why_bytes, "%s failed (errno %d)", what, -error);
+        snprintf(why_out, why_bytes, "%s was refused (errno %d)", what, -error);
     return error;
 }
 
@@ -223,14 +223,14 @@ int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *op
     error = set_up_streams(uring, options);
     if (error < 0) {
         io_uring_queue_exit(&uring->ring);
-        return refuse(why_out, why_bytes, "the registration of receive buffers", error);
+        return refuse(why_out, why_bytes, "io_uring's memory for receiving", error);
     }
     uring->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (uring->eventfd < 0) {
         error = -errno;
         io_uring_queue_exit(&uring->ring);
         unmap_buffers(&uring->streams);
-        return refuse(why_out, why_bytes, "eventfd", error);
+        return refuse(why_out, why_bytes, "an eventfd", error);
     }
     set_up_extras(uring, options);
     describe(uring, rung, why_out, why_bytes);

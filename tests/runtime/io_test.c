@@ -370,32 +370,33 @@ static void receivers_that_find_no_buffer_go_on_by_themselves(void **state)
     close_io(io);
 }
 
-static void one_busy_sender_does_not_starve_the_others(void **state)
+/* The busy ones could take every receive buffer in every turn. */
+static void busy_senders_do_not_starve_a_quiet_one(void **state)
 {
+    enum { BUSY = 12, BLOCK = 1 << 20, TURNS_MAX = 4 * BUSY };
     struct weir_io *io = open_io(state);
-    int busy[2];
-    int quiet[2];
-    stream_pair(busy);
-    stream_pair(quiet);
-    assert_int_equal(fcntl(busy[1], F_SETFL, O_NONBLOCK), 0);
-    struct note busy_recv = {0};
-    struct note quiet_recv = {0};
-    begin(io, &busy_recv, WEIR_IO_RECV, busy[0]);
-    begin(io, &quiet_recv, WEIR_IO_RECV, quiet[0]);
-    uint8_t *bytes = calloc(1, 1 << 20);
-    for (int i = 0; i < 100; i++) {
-        ssize_t filled = write(busy[1], bytes, 1 << 20);
-        assert_true(filled > 0 || errno == EAGAIN);
-        assert_int_equal(write(quiet[1], "x", 1), 1);
-        for (int turn = 0; turn < 4 && quiet_recv.byte_count < (size_t)i + 1; turn++)
-            weir_io_turn(io, WEIR_S_NS);
-        assert_int_equal(quiet_recv.byte_count, i + 1);
+    int fds[BUSY + 1][2];
+    struct note recvs[BUSY + 1] = {0};
+    uint8_t *bytes = calloc(1, BLOCK);
+    for (int i = 0; i <= BUSY; i++) {
+        stream_pair(fds[i]);
+        assert_int_equal(fcntl(fds[i][1], F_SETFL, O_NONBLOCK), 0);
+        begin(io, &recvs[i], WEIR_IO_RECV, fds[i][0]);
     }
-    end_note(io, &busy_recv);
-    end_note(io, &quiet_recv);
+    for (uint32_t round = 1; round <= 50; round++) {
+        assert_int_equal(write(fds[BUSY][1], "x", 1), 1);
+        for (int turn = 0; turn < TURNS_MAX && recvs[BUSY].byte_count < round; turn++) {
+            for (int i = 0; i < BUSY; i++)
+                assert_true(write(fds[i][1], bytes, BLOCK) > 0 || errno == EAGAIN);
+            weir_io_turn(io, WEIR_S_NS);
+        }
+        assert_int_equal(recvs[BUSY].byte_count, round);
+    }
+    for (int i = 0; i <= BUSY; i++) {
+        end_note(io, &recvs[i]);
+        close_pair(fds[i]);
+    }
     free(bytes);
-    close_pair(busy);
-    close_pair(quiet);
     close_io(io);
 }
 
@@ -641,6 +642,52 @@ static void more_can_be_started_than_one_submission_takes(void **state)
     close_io(io);
 }
 
+/*
+ * More completions than the completion queue holds, before anybody looks: whatever repeats is ended by
+ * the kernel then, and nothing may be lost.
+ */
+static void a_flooded_completion_queue_loses_nothing(void **state)
+{
+    enum { WRITES = 12000, PAIRS = 50 };
+    struct weir_io *io = open_io(state);
+    int sink = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct note *writes = calloc(WRITES, sizeof(*writes));
+    struct note recvs[PAIRS] = {0};
+    int fds[PAIRS][2];
+    struct iovec iov = {"12345678", 8};
+    for (int i = 0; i < PAIRS; i++) {
+        stream_pair(fds[i]);
+        begin(io, &recvs[i], WEIR_IO_RECV, fds[i][0]);
+    }
+    weir_io_turn(io, 0);
+    for (int i = 0; i < WRITES; i++) {
+        writes[i].op.iov = &iov;
+        writes[i].op.iov_count = 1;
+        begin(io, &writes[i], WEIR_IO_WRITE, sink);
+        if (i % 100 == 0)
+            assert_int_equal(write(fds[i / 100 % PAIRS][1], "12345678", 8), 8);
+    }
+    for (int i = 0; i < WRITES; i++) {
+        TURN_UNTIL(io, writes[i].ends == 1);
+        assert_int_equal(writes[i].last_result, 8);
+    }
+    size_t each = WRITES / 100 / PAIRS;
+    for (int i = 0; i < PAIRS; i++)
+        TURN_UNTIL(io, recvs[i].byte_count >= 8 * each);
+    if (is_uring(io))
+        assert_true(io->counters.cq_overflows > 0);
+    for (int i = 0; i < PAIRS; i++) {
+        size_t before = recvs[i].byte_count;
+        assert_int_equal(write(fds[i][1], "still", 5), 5);
+        TURN_UNTIL(io, recvs[i].byte_count == before + 5);
+        end_note(io, &recvs[i]);
+        close_pair(fds[i]);
+    }
+    io->table->drop(io, sink);
+    free(writes);
+    close_io(io);
+}
+
 static void close_lets_go_of_what_is_armed(void **state)
 {
     struct weir_io *io = open_io(state);
@@ -674,7 +721,7 @@ int main(void)
         IO_CASE(many_megabytes_in_partial_sends_arrive_in_order),
         IO_CASE(a_send_into_a_full_socket_waits_and_goes_on),
         IO_CASE(receivers_that_find_no_buffer_go_on_by_themselves),
-        IO_CASE(one_busy_sender_does_not_starve_the_others),
+        IO_CASE(busy_senders_do_not_starve_a_quiet_one),
         IO_CASE(a_reset_and_a_broken_pipe_are_results),
         IO_CASE(a_cancelled_receive_loses_no_byte),
         IO_CASE(every_kind_that_waits_can_be_cancelled),
@@ -683,6 +730,7 @@ int main(void)
         IO_CASE(a_bad_descriptor_is_a_result),
         IO_CASE(descriptors_may_come_non_blocking),
         IO_CASE(more_can_be_started_than_one_submission_takes),
+        IO_CASE(a_flooded_completion_queue_loses_nothing),
         IO_CASE(close_lets_go_of_what_is_armed),
     };
     return run_io_cases("runtime.io", cases, sizeof(cases) / sizeof(cases[0]));

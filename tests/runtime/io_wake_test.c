@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 
 #include "base/atomic.h"
+#include "runtime/io_uring.h"
 
 static void a_turn_waits_as_long_as_it_was_told(void **state)
 {
@@ -64,6 +65,28 @@ static void a_wake_before_the_wait_ends_it(void **state)
             ;
     }
     assert_int_equal(io->counters.wakes_sent, 3);
+    close_io(io);
+}
+
+/* Looks inside: the peer's ring is hidden for one wake, so that the kernel refuses to deliver it. */
+static void a_wake_that_a_ring_refuses_takes_the_other_way(void **state)
+{
+    struct weir_io *io = open_io(state);
+    if (!is_uring(io)) {
+        close_io(io);
+        skip();
+    }
+    struct weir_io *peer = open_io(state);
+    struct weir_uring *ring = WEIR_CONTAINER(peer, struct weir_uring, io);
+    int ring_fd = ring->ring.ring_fd;
+    ring->ring.ring_fd = -1;
+    weir_io_wake(io, peer);
+    ring->ring.ring_fd = ring_fd;
+    weir_io_turn(io, PATIENCE_NS); /* the refusal comes back */
+    uint64_t start_ns = weir_io_now_ns(peer);
+    assert_true(weir_io_turn(peer, PATIENCE_NS) >= 0);
+    assert_true(weir_io_now_ns(peer) - start_ns < PATIENCE_NS / 2);
+    close_io(peer);
     close_io(io);
 }
 
@@ -296,6 +319,7 @@ int main(void)
         IO_CASE(a_turn_waits_as_long_as_it_was_told),
         IO_CASE(a_turn_that_may_not_wait_does_not_enter_the_kernel_for_nothing),
         IO_CASE(a_wake_before_the_wait_ends_it),
+        IO_CASE(a_wake_that_a_ring_refuses_takes_the_other_way),
         IO_CASE(no_wake_between_two_of_a_kind_is_lost),
         IO_CASE(no_wake_between_two_kinds_is_lost),
         IO_CASE(no_wake_of_a_foreign_thread_is_lost),
