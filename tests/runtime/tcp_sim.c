@@ -54,7 +54,7 @@ struct net {
     uint32_t served_opens;
     uint32_t served_closes;
     uint64_t push_bytes; /* the server writes so much at once; 0: it echoes */
-    bool resets;
+    bool patient; /* a stop waits for slow peers as long as it takes */
 };
 
 /* ---- The server ---- */
@@ -236,7 +236,7 @@ static struct weir_runtime_options small_options(struct net *net, uint32_t react
     options.topics_max = 64;
     options.spin_ns_max = net->sim->seed % 3 == 0 ? 20 * WEIR_US_NS : 0;
     options.no_spin = net->sim->seed % 3 != 0;
-    options.drain_timeout_ns = 2 * WEIR_S_NS;
+    options.drain_timeout_ns = net->patient ? 3600 * WEIR_S_NS : 2 * WEIR_S_NS;
     options.on_start = on_start;
     options.context = net;
     return options;
@@ -259,11 +259,12 @@ static void open_clients(struct net *net, uint64_t total_max)
     }
 }
 
-static struct net *open_net(struct sim *sim, weir_start_fn on_serve)
+static struct net *open_net(struct sim *sim, weir_start_fn on_serve, bool patient)
 {
     struct net *net = calloc(1, sizeof(*net));
     sim->context = net;
     net->sim = sim;
+    net->patient = patient;
     sim_open(sim, 3);
     struct weir_runtime_options options = small_options(net, 1 + (uint32_t)weir_sim_below(sim->world, 3), on_serve);
     net->server = sim_runtime(sim, 0, &options);
@@ -288,7 +289,7 @@ static bool all_done(void *context)
 
 static void an_echo_loses_nothing_and_keeps_its_order_on(struct sim *sim)
 {
-    struct net *net = open_net(sim, serve);
+    struct net *net = open_net(sim, serve, false);
     open_clients(net, 40000);
     sim_reach(sim, all_done, net, STEPS);
     for (uint32_t i = 0; i < net->client_count; i++) {
@@ -303,7 +304,7 @@ static void until_a_reset_what_comes_is_what_was_sent_on(struct sim *sim)
     sim->faults.reset = 20000;
     sim->faults.half_open = 100000;
     sim->faults.connect_refused = 100000;
-    struct net *net = open_net(sim, serve);
+    struct net *net = open_net(sim, serve, false);
     open_clients(net, 40000);
     sim_reach(sim, all_done, net, STEPS); /* each byte is checked as it comes */
     for (uint32_t i = 0; i < net->client_count; i++)
@@ -322,7 +323,7 @@ static bool readers_done(void *context)
 
 static void peers_that_never_read_hold_up_nobody_else_on(struct sim *sim)
 {
-    struct net *net = open_net(sim, serve);
+    struct net *net = open_net(sim, serve, false);
     open_clients(net, 40000);
     for (uint32_t i = 0; i < net->client_count; i += 2) {
         net->clients[i].never_reads = true;
@@ -380,7 +381,7 @@ static bool server_closed(void *context)
 /* Drained: every accepted connection got all that was written to it before the stop, and its end. */
 static void a_stop_flushes_what_was_written_on(struct sim *sim)
 {
-    struct net *net = open_net(sim, serve_push);
+    struct net *net = open_net(sim, serve_push, true);
     open_clients(net, 1);
     net->push_bytes = 1 + weir_sim_below(sim->world, 100000);
     for (uint32_t i = 0; i < net->client_count; i++) {
@@ -409,7 +410,7 @@ static void stop_now(void *context)
 static void a_stop_at_any_time_ends_on(struct sim *sim)
 {
     sim->faults.reset = sim->seed % 2 == 0 ? 5000 : 0;
-    struct net *net = open_net(sim, serve);
+    struct net *net = open_net(sim, serve, false);
     open_clients(net, 100000);
     for (uint32_t i = 0; i < net->client_count; i++)
         net->clients[i].never_reads = weir_sim_chance(sim->world, 200000);
@@ -420,7 +421,7 @@ static void a_stop_at_any_time_ends_on(struct sim *sim)
 
 static uint64_t hash_of(struct sim *sim)
 {
-    struct net *net = open_net(sim, serve);
+    struct net *net = open_net(sim, serve, false);
     open_clients(net, 20000);
     sim_reach(sim, all_done, net, STEPS);
     uint64_t hash = weir_sim_hash(sim->world) ^ weir_sim_steps(sim->world);
