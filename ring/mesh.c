@@ -60,8 +60,6 @@ struct weir_mesh {
     struct pending *pending;
     struct weir_sleep *sleeps;
     struct channel *channels; /* [from][to][plane] */
-
-    _Alignas(WEIR_LINE_PAIR_BYTES) weir_atomic_u32 asleep; /* how many announced; a hint */
 };
 
 /* ---- Sets ---------------------------------------------------------------------------------------- */
@@ -329,12 +327,8 @@ static void wake_sleepers(struct weir_mesh *mesh, const struct set *touched, wei
                           void *context)
 {
     SET_EACH(reactor, touched)
-    {
-        if (!weir_sleep_take(&mesh->sleeps[reactor]))
-            continue;
-        weir_fetch_add(&mesh->asleep, (uint32_t)-1, relaxed); /* a hint */
-        wake(context, reactor);
-    }
+        if (weir_sleep_take(&mesh->sleeps[reactor]))
+            wake(context, reactor);
 }
 
 void weir_mesh_flush(struct weir_mesh *mesh, uint32_t from, weir_mesh_wake_fn wake, void *context)
@@ -361,11 +355,21 @@ void weir_mesh_flush(struct weir_mesh *mesh, uint32_t from, weir_mesh_wake_fn wa
 
 /* ---- The receiver -------------------------------------------------------------------------------- */
 
+/* What a sender has laid out, as another thread finds it; NULL: it never spoke. */
+static struct weir_ring *find_ring(struct weir_mesh *mesh, int plane, uint32_t from, uint32_t to)
+{
+    /* acquire: pairs with (M); the ring is laid out. */
+    struct weir_ring *ring = weir_load(&channel_of(mesh, plane, from, to)->ring, acquire);
+    if (ring != NULL)
+        weir_plain_read(ring, sizeof *ring);
+    return ring;
+}
+
 static struct weir_ring *in_ring(struct weir_mesh *mesh, int plane, uint32_t from, uint32_t to)
 {
     struct weir_ring **known = &mesh->sides[to].in[plane][from];
     if (*known == NULL)
-        *known = weir_load(&channel_of(mesh, plane, from, to)->ring, acquire); /* pairs with (M) */
+        *known = find_ring(mesh, plane, from, to);
     return *known;
 }
 
@@ -457,7 +461,7 @@ uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buf
 uint32_t weir_mesh_depth(struct weir_mesh *mesh, uint32_t from, uint32_t to)
 {
     WEIR_ASSERT(from < mesh->reactor_count && to < mesh->reactor_count);
-    struct weir_ring *ring = weir_load(&channel_of(mesh, SLOTS, from, to)->ring, acquire);
+    struct weir_ring *ring = find_ring(mesh, SLOTS, from, to);
     return ring != NULL ? weir_ring_depth(ring) : 0;
 }
 
@@ -501,7 +505,6 @@ bool weir_mesh_prepare_sleep(struct weir_mesh *mesh, uint32_t me)
         WEIR_ASSERT(set_empty(&side->dirty[plane]));
         WEIR_ASSERT(set_empty(&side->released[plane]));
     }
-    weir_fetch_add(&mesh->asleep, 1, relaxed); /* a hint */
     weir_sleep_announce(&mesh->sleeps[me]);
     bool work = false;
     for (int plane = 0; plane < PLANES; plane++) {
@@ -515,21 +518,21 @@ bool weir_mesh_prepare_sleep(struct weir_mesh *mesh, uint32_t me)
 
 void weir_mesh_awake(struct weir_mesh *mesh, uint32_t me)
 {
-    if (weir_sleep_end(&mesh->sleeps[me]))
-        weir_fetch_add(&mesh->asleep, (uint32_t)-1, relaxed); /* a hint */
+    WEIR_ASSERT(me < mesh->reactor_count);
+    weir_sleep_end(&mesh->sleeps[me]);
 }
 
 bool weir_mesh_wake_needed(struct weir_mesh *mesh, uint32_t to)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
     weir_sleep_fence();
-    if (!weir_sleep_take(&mesh->sleeps[to]))
-        return false;
-    weir_fetch_add(&mesh->asleep, (uint32_t)-1, relaxed); /* a hint */
-    return true;
+    return weir_sleep_take(&mesh->sleeps[to]);
 }
 
 bool weir_mesh_any_asleep(struct weir_mesh *mesh)
 {
-    return weir_load(&mesh->asleep, relaxed) != 0;
+    for (uint32_t i = 0; i < mesh->reactor_count; i++)
+        if (weir_sleep_announced(&mesh->sleeps[i]))
+            return true;
+    return false;
 }

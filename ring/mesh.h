@@ -169,7 +169,7 @@ void weir_mesh_awake(struct weir_mesh *mesh, uint32_t me);
  */
 bool weir_mesh_wake_needed(struct weir_mesh *mesh, uint32_t to);
 
-/* Does any reactor sleep? A hint. Anyone. */
+/* Does any reactor sleep? A hint, at one read line for each reactor. Anyone. */
 bool weir_mesh_any_asleep(struct weir_mesh *mesh);
 
 #endif

@@ -38,11 +38,10 @@ static inline void weir_sleep_announce(struct weir_sleep *sleep)
     weir_fence(seq_cst);                    /* (W) */
 }
 
-/* The waiter: up again, or did not park after all. True: nobody had taken the announcement yet. */
-static inline bool weir_sleep_end(struct weir_sleep *sleep)
+/* The waiter: up again, or did not park after all. A signaller that took it before wakes for nothing. */
+static inline void weir_sleep_end(struct weir_sleep *sleep)
 {
-    /* Relaxed: a signaller that took it before wakes once for nothing. */
-    return weir_exchange(&sleep->asleep, 0, relaxed) == 1;
+    weir_store(&sleep->asleep, 0, relaxed); /* ours to withdraw; orders nothing */
 }
 
 /* The signaller: after showing the work, before weir_sleep_take; one for a batch of both. */
@@ -57,6 +56,12 @@ static inline bool weir_sleep_take(struct weir_sleep *sleep)
     if (weir_load(&sleep->asleep, relaxed) == 0) /* ordered by (S) */
         return false;
     return weir_exchange(&sleep->asleep, 0, relaxed) == 1;
+}
+
+/* Anyone: is it announced? A hint. */
+static inline bool weir_sleep_announced(struct weir_sleep *sleep)
+{
+    return weir_load(&sleep->asleep, relaxed) != 0;
 }
 
 #endif

@@ -34,6 +34,7 @@ int weir_ring_init(void *memory, size_t memory_bytes, uint32_t slot_count, uint3
         return -ENOMEM;
     struct weir_ring *ring = memory;
     uint32_t head_step = slot_count < WEIR_RING_STEPS ? 1 : slot_count / WEIR_RING_STEPS;
+    weir_plain_write(ring, sizeof *ring);
     memset(ring, 0, sizeof *ring);
     ring->producer = (struct weir_producer){
         .ring = ring,

@@ -71,8 +71,13 @@ void explore_plain(const void *at, bool is_write);
 #define weir_store(at, to, order)                                                                  \
     explore_store((at), EXPLORE_BYTES(at), (uint64_t)(EXPLORE_TYPE(at))(to), EXPLORE_##order)
 #define EXPLORE_RMW(at, kind, by, order)                                                           \
-    ((EXPLORE_TYPE(at))explore_rmw((at), EXPLORE_BYTES(at), (kind),                                \
-                                   (uint64_t)(EXPLORE_TYPE(at))(by), EXPLORE_##order))
+    ({                                                                                             \
+        EXPLORE_TYPE(at)                                                                           \
+        explore_old = (EXPLORE_TYPE(at))explore_rmw((at), EXPLORE_BYTES(at), (kind),               \
+                                                    (uint64_t)(EXPLORE_TYPE(at))(by),              \
+                                                    EXPLORE_##order);                              \
+        explore_old;                                                                               \
+    })
 #define weir_exchange(at, to, order) EXPLORE_RMW(at, EXPLORE_EXCHANGE, to, order)
 #define weir_fetch_or(at, bits, order) EXPLORE_RMW(at, EXPLORE_OR, bits, order)
 #define weir_fetch_and(at, bits, order) EXPLORE_RMW(at, EXPLORE_AND, bits, order)

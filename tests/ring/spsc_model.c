@@ -10,13 +10,21 @@
 
 enum { ITEMS = 3, BURST = 2 };
 
-static _Alignas(128) unsigned char memory[1024];
+static _Alignas(128) unsigned char memory[2048];
 static struct weir_ring *ring;
 
 static void setup(void)
 {
     explore_check(weir_ring_init(memory, sizeof memory, 2, 8, &ring) == 0, "the ring can be laid out");
     weir_ring_start_at(ring, UINT32_MAX - 1);
+    explore_name(&ring->tail, "tail");
+    explore_name(&ring->head, "head");
+}
+
+/* Big enough that the head is shown every other slot. */
+static void setup_steps(void)
+{
+    explore_check(weir_ring_init(memory, sizeof memory, 16, 8, &ring) == 0, "the ring can be laid out");
     explore_name(&ring->tail, "tail");
     explore_name(&ring->head, "head");
 }
@@ -98,6 +106,18 @@ static void given_back_early(uint32_t me)
     }
 }
 
+/* The producer waits until all room is back, which the consumer shows when it finds the ring empty. */
+static void room_comes_back(uint32_t me)
+{
+    if (me == 1) {
+        consume_all(1);
+        return;
+    }
+    explore_check(weir_ring_push_u64(ring, 100), "there is room");
+    while (weir_ring_room(ring) < 16)
+        explore_pause();
+}
+
 static void nothing_is_left(void)
 {
     explore_check(weir_ring_depth(ring) <= 1, "what was read is given back");
@@ -111,6 +131,7 @@ int main(void)
         {"spsc one by one", 2, setup, one_by_one, nothing_is_left, 0},
         {"spsc in bursts", 2, setup, in_bursts, nothing_is_left, 0},
         {"spsc given back early", 2, setup, given_back_early, nothing_is_left, 0},
+        {"spsc room comes back", 2, setup_steps, room_comes_back, NULL, 0},
     };
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (!explore_run(&models[i]))

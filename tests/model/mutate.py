@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Weaken ring/ in one place at a time, and see that a model notices.
+
+Every order of an atomic access that is not relaxed becomes relaxed, every fence goes, and a few steps of
+the protocols are taken out by hand. Each mutant is compiled with its models against the explorer; one that
+no model fails is a survivor: an order that does nothing, or a model that looks away. Exit 1 for either.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+MODELS = {  # which models see a file, the likeliest to fail first
+    "spsc.h": ["spsc", "sleep"],
+    "sleep.h": ["sleep"],
+    "mesh.c": ["sleep"],
+    "deque.c": ["deque"],
+}
+
+# Orders that stand against what the explorer leaves out (its header says what); the source has the reason.
+ARGUED = {
+    "deque.c: deque->top_seen = weir_load(&deque->top, acquire)": "load buffering: a thief's read after its swap",
+    "deque.c: if (!weir_compare_exchange(&deque->top, &top, top + 1, release))": "the other half of the same",
+}
+
+# Steps taken out by hand: file, what is there, what takes its place, what it is.
+STEPS = [
+    ("mesh.c", "work |= something_to_read(mesh, side, plane, me);", ";", "no second look at what comes in"),
+    ("mesh.c", "work |= credit_came(mesh, side, plane, me);", ";", "no second look at the credit"),
+    ("mesh.c", "find_starved(mesh, &side->released[plane], plane, from, &touched);", ";", "nobody starved is told"),
+    ("mesh.c", "mark_pending(mesh, &side->dirty[plane], plane, from);", ";", "no pending bit"),
+    ("mesh.c", "weir_store(&channel->wanted, 1, relaxed);", ";", "credit is not asked for"),
+    ("mesh.c", "gave_back |= give_back(side, plane);", ";", "credit is not given back"),
+    ("mesh.c", "weir_exchange(word, 0, relaxed)", "weir_load(word, relaxed); weir_store(word, 0, relaxed)",
+     "pending bits taken in two steps"),
+    ("sleep.h", "weir_store(&sleep->asleep, 1, relaxed);", ";", "no announcement"),
+    ("sleep.h", "return weir_exchange(&sleep->asleep, 0, relaxed) == 1;",
+     "weir_store(&sleep->asleep, 0, relaxed); return false;", "the announcement taken, nobody woken"),
+    ("spsc.h", "if (consumer->read == consumer->tail_seen)\n        weir_consumer_release_all(consumer);", ";",
+     "head not shown when found empty"),
+    ("deque.c", "weir_compare_exchange(&deque->top, &top, top + 1, release)",
+     "(weir_load(&deque->top, relaxed) == top && (weir_store(&deque->top, top + 1, release), true))",
+     "a steal's swap in two steps"),
+    ("deque.c", "weir_compare_exchange(&deque->top, &expected, top + 1, relaxed)",
+     "(weir_load(&deque->top, relaxed) == expected && (weir_store(&deque->top, top + 1, release), true))",
+     "a pop's swap in two steps"),
+    ("deque.c", "return top == bottom ? pop_last(deque, top, item) : item;", "return item;",
+     "the last item popped without a swap"),
+]
+
+ORDER = re.compile(r",\s*(acquire|release|acq_rel|seq_cst)(?=\))")
+FENCE = re.compile(r"weir_(?:fence\(\w+\)|sleep_fence\(\));")
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
+
+def line_of(text, at):
+    start = text.rfind("\n", 0, at) + 1
+    return text[start:text.find("\n", at)].split("/*")[0].strip().rstrip(";")
+
+
+def mutants(source_dir):
+    for name in MODELS:
+        text = open(os.path.join(source_dir, "ring", name)).read()
+        code = COMMENT.sub(lambda m: " " * len(m.group()), text)
+        for m in ORDER.finditer(code):
+            made = text[:m.start(1)] + "relaxed" + text[m.end(1):]
+            yield name, line_of(text, m.start(1)), m.group(1) + " -> relaxed", made
+        for m in FENCE.finditer(code):
+            yield name, line_of(text, m.start()), "fence removed", text[:m.start()] + ";" + text[m.end():]
+    for name, old, new, what in STEPS:
+        text = open(os.path.join(source_dir, "ring", name)).read()
+        if text.count(old) != 1:
+            sys.exit(f"mutate: ring/{name} has {text.count(old)} times, not once: {old}")
+        yield name, old.split("\n")[0].rstrip(";"), what, text.replace(old, new)
+
+
+def run_model(args, source_dir, model, work):
+    """None: it passed. Otherwise what it said."""
+    program = os.path.join(work, model)
+    subprocess.run([args.cc, "-std=gnu11", "-D_GNU_SOURCE", "-DWEIR_MODEL", "-O1", "-w", "-I", source_dir,
+                    f"{source_dir}/tests/ring/{model}_model.c", f"{source_dir}/tests/model/explore.c",
+                    "-o", program], check=True)
+    try:
+        run = subprocess.run([program], capture_output=True, text=True, timeout=args.timeout)
+    except subprocess.TimeoutExpired:
+        return f"{model}: did not end in {args.timeout} s"
+    said = re.search(r"FAILED: (.*)", run.stdout)
+    if run.returncode == 0:
+        return None
+    return f"{model}: {said.group(1) if said else 'exit %d' % run.returncode}"
+
+
+def try_mutant(args, mutant):
+    name, line, what, text = mutant
+    with tempfile.TemporaryDirectory(prefix="mutate") as work:
+        for room in ("ring", "base", "tests/ring", "tests/model"):
+            shutil.copytree(os.path.join(args.source, room), os.path.join(work, "source", room))
+        with open(os.path.join(work, "source", "ring", name), "w") as out:
+            out.write(text)
+        for model in MODELS[name]:
+            said = run_model(args, os.path.join(work, "source"), model, work)
+            if said is not None:
+                return said
+    return None
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", default=os.path.dirname(os.path.dirname(here)))
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--timeout", type=int, default=60, help="seconds for one run of a model")
+    args = parser.parse_args()
+    todo = list(mutants(args.source))
+    argued = [m for m in todo if f"{m[0]}: {m[1]}" in ARGUED and "relaxed" in m[2]]
+    todo = [m for m in todo if m not in argued]
+    survivors = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for mutant, said in zip(todo, pool.map(lambda m: try_mutant(args, m), todo)):
+            survivors += said is None
+            print(f"{'SURVIVED' if said is None else 'caught':8}  {mutant[0]:8}  {mutant[2]:34}  {mutant[1]}")
+            print(f"{'':10}{said or ''}", flush=True)
+    for name, line, what, _ in argued:
+        print(f"argued    {name:8}  {what:34}  {line}\n          {ARGUED[name + ': ' + line]}")
+    if len(argued) != len(ARGUED):
+        sys.exit("mutate: an argued order is no longer in the source")
+    print(f"{len(todo)} mutants, {len(todo) - survivors} caught, {len(argued)} argued")
+    sys.exit(1 if survivors else 0)
+
+
+main()
