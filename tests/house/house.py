@@ -158,6 +158,24 @@ def pages(root):
             yield f"docs/man:1: {name} has a page and no header declares it"
 
 
+def words(root):
+    """Every option and every setting stands where people look for it: pages, and completions of three shells."""
+    options = re.findall(r'\{"([a-z-]+)",\s*(?:required|no|optional)_argument', (root / "serve/options.c").read_text())
+    page = (root / "docs/man/weir-serve.1").read_text()
+    shells = {f"share/completions/{name}": mark for name, mark in
+              (("weir.bash", "--{}"), ("_weir", "--{}"), ("weir.fish", "-l {}"))}
+    for option in options:
+        if not re.search(rf"^\.It Fl (\w , )?-{option}(?![\w-])", page, re.M):
+            yield f"docs/man/weir-serve.1:1: --{option} is not explained"
+        for file, mark in shells.items():
+            if not re.search(re.escape(mark.format(option)) + r"(?![\w-])", (root / file).read_text()):
+                yield f"{file}:1: --{option} is not completed"
+    page = (root / "docs/man/weir.conf.5").read_text()
+    for key in re.findall(r'\{"([a-z_]+)", [a-z_]+\}', (root / "serve/config.c").read_text()):
+        if not re.search(rf"^\.(It Ic|Ic|Ss)\b.*\b{key}\b", page, re.M):
+            yield f"docs/man/weir.conf.5:1: the setting {key} is not explained"
+
+
 def report(title, complaints):
     complaints = list(complaints)
     for complaint in complaints:

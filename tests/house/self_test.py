@@ -88,6 +88,17 @@ class Rules(unittest.TestCase):
         self.plant("docs/man/weir_ring.3", ".Nm weir_ring_open\n.Fn weir_ring_open void\n")
         self.complaint(house.pages(self.root), "include/weir/ring.h:2:", "weir_gone")
 
+    def test_an_option_or_a_setting_that_is_not_explained_is_named(self):
+        self.plant("serve/options.c", '{"cores", required_argument},\n{"io", required_argument},\n')
+        self.plant("serve/config.c", '{"cores", top_cores},\n{"io", top_io},\n')
+        self.plant("docs/man/weir-serve.1", ".It Fl n , -cores Ar count\n.It Fl -io-level Ar version\n")
+        self.plant("docs/man/weir.conf.5", ".It Ic cores\n.It Ic io_level\n")
+        for shell in ("weir.bash", "_weir"):
+            self.plant(f"share/completions/{shell}", "--cores --io-level\n")
+        self.plant("share/completions/weir.fish", "-l cores -l io -x\n")
+        self.assertEqual([complaint.split(":")[0] for complaint in house.words(self.root)], [
+            "docs/man/weir-serve.1", "share/completions/weir.bash", "share/completions/_weir", "docs/man/weir.conf.5"])
+
 
 if __name__ == "__main__":
     unittest.main()
