@@ -27,10 +27,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { WEIR_BUCKET_FP_BITS = 28 };
+
 /* What one limit is: shared by all buckets it governs, never written after. */
 struct weir_bucket_rate {
-    uint64_t interval_fp; /* ns for one token, 32.32, rounded up */
-    uint64_t burst_units; /* the whole burst as time, in 2^-unit_bits ns */
+    uint64_t interval_fp; /* one token as time, in units of 2^-WEIR_BUCKET_FP_BITS, rounded up */
+    uint64_t burst_units; /* the whole burst as time; a unit is 2^-unit_bits ns */
     uint64_t burst_tokens;
     uint64_t tokens_per_s : 56;
     uint64_t unit_bits : 8;
@@ -67,8 +69,7 @@ static inline uint64_t weir_bucket_now(uint64_t *seen_ns, uint64_t now_ns)
 static inline uint64_t weir_bucket_cost(const struct weir_bucket_rate *rate, uint64_t tokens)
 {
     unsigned __int128 cost_fp = (unsigned __int128)tokens * rate->interval_fp;
-    uint32_t shift = 32 - (uint32_t)rate->unit_bits;
-    return (uint64_t)((cost_fp + (((uint64_t)1 << shift) - 1)) >> shift);
+    return (uint64_t)((cost_fp + (((uint64_t)1 << WEIR_BUCKET_FP_BITS) - 1)) >> WEIR_BUCKET_FP_BITS);
 }
 
 /* How far a TAT lies ahead of now, in units; 0: behind, so the bucket is full. */
@@ -95,7 +96,7 @@ static inline uint64_t weir_bucket_decide(uint64_t *tat, const struct weir_bucke
     if (__builtin_expect(tokens > rate->burst_tokens, 0))
         return UINT64_MAX;
     uint64_t after = weir_bucket_ahead(*tat, rate, now_ns) + weir_bucket_cost(rate, tokens);
-    if (after > rate->burst_units)
+    if (__builtin_expect(after > rate->burst_units, 0))
         return weir_bucket_units_to_ns(rate, after - rate->burst_units);
     *tat = (now_ns << rate->unit_bits) + after;
     return 0;

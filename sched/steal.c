@@ -38,10 +38,11 @@ static bool expose(struct weir_sched *sched, struct weir_strand *strand)
     return true;
 }
 
-/* Send the front of an own strand's mailbox away. */
+/* Send the front of an own strand's mailbox away. A nameless one takes no more posts: they would wait for its done. */
 static void detach(struct weir_sched *sched, struct weir_strand *strand)
 {
-    weir_strand_seal(strand);
+    if (strand->class->open == strand)
+        strand->class->open = NULL;
     weir_strand_cut(strand, sched->options.run_tasks);
     strand->home = sched->options.reactor_index;
     strand->state = WEIR_STRAND_AWAY;

@@ -248,13 +248,6 @@ void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first, s
     sched->options.release(sched->options.on, first, last, count);
 }
 
-void weir_strand_seal(struct weir_strand *strand)
-{
-    struct weir_class *class = strand->class;
-    if (class->open == strand && class->stealable)
-        class->open = NULL;
-}
-
 void weir_strand_cut(struct weir_strand *strand, uint32_t tasks_max)
 {
     WEIR_ASSERT(strand->mail_count > 0);
@@ -384,7 +377,6 @@ static struct weir_task *task_before(struct weir_task *first, const struct weir_
 static uint32_t run_own(struct weir_sched *sched, struct weir_strand *strand, uint32_t tasks_max)
 {
     strand->state = WEIR_STRAND_RUNNING;
-    weir_strand_seal(strand);
     weir_strand_cut(strand, tasks_max);
     uint32_t dealt = execute(sched, strand);
     if (strand->run_left > 0)

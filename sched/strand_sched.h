@@ -80,8 +80,6 @@ void weir_strand_queue(struct weir_sched *sched, struct weir_strand *strand);
 void weir_strand_cut(struct weir_strand *strand, uint32_t tasks_max);
 /* Its run is over: queued again if it has mail, else idle. May end its class. */
 void weir_strand_settle(struct weir_sched *sched, struct weir_strand *strand);
-/* An open strand that leaves the list takes no more unkeyed posts, unless they must keep order. */
-void weir_strand_seal(struct weir_strand *strand);
 
 /* steal.c */
 void weir_sched_send_done(struct weir_sched *sched);

@@ -125,6 +125,26 @@ static void a_stolen_strand_does_not_run_at_home_before_its_done_is_back(void **
     bench_close(bench);
 }
 
+static void unkeyed_posts_do_not_wait_for_a_strand_that_is_away(void **state)
+{
+    (void)state;
+    struct bench *bench = bench_open(2);
+    struct weir_class class;
+    class_open(bench, 0, &class, true);
+    for (uint32_t i = 0; i < 16 + 3; i++)
+        post(bench, 0, &class); /* one full strand, one that still gathers */
+    make_backlog(bench, &class, 1, 0);
+    assert_int_equal(weir_sched_steal(bench->seats[1].sched), 1);
+    struct event *late = post(bench, 0, &class);
+    while (turn(bench, 0) > 0)
+        continue;
+    assert_int_equal(late->ran, 1); /* the thief has not even begun */
+    weir_sched_announce(bench->seats[1].sched, WEIR_SCHED_BUSY);
+    assert_int_equal(turn(bench, 1), 3);
+    deliver_done(bench, 0);
+    bench_close(bench);
+}
+
 static void a_done_without_credit_is_sent_in_a_later_turn(void **state)
 {
     (void)state;
@@ -281,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_pinned_class_is_never_shared),
         cmocka_unit_test(a_thief_takes_half_of_what_is_exposed),
         cmocka_unit_test(a_stolen_strand_does_not_run_at_home_before_its_done_is_back),
+        cmocka_unit_test(unkeyed_posts_do_not_wait_for_a_strand_that_is_away),
         cmocka_unit_test(a_done_without_credit_is_sent_in_a_later_turn),
         cmocka_unit_test(a_class_closed_while_strands_are_away_ends_when_they_are_back),
         cmocka_unit_test(a_wake_is_asked_for_when_work_is_exposed_and_nobody_searches),
