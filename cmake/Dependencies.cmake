@@ -27,3 +27,7 @@ find_path(SDT_INCLUDE sys/sdt.h)
 if(SDT_INCLUDE)
     add_compile_definitions(WEIR_HAVE_SDT)
 endif()
+
+if(BUILD_TESTING)
+    find_package(Python3 COMPONENTS Interpreter)
+endif()

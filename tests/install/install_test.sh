@@ -51,8 +51,14 @@ run() { # run NAME COMPILER_WORDS...
 }
 run guest_shared cc $warnings "$here/guest.c" $(pkg-config --cflags --libs weir)
 run guest_static cc $warnings -static "$here/guest.c" $(pkg-config --static --cflags --libs weir)
-[ ! -e "$source/examples/hello.c" ] ||
-    run hello cc $warnings "$source/examples/hello.c" $(pkg-config --cflags --libs weir)
+
+# The examples as a reader would build them, held to what they promise.
+mkdir "$scratch/examples"
+for example in "$source"/examples/*.c; do
+    cc $warnings -D_GNU_SOURCE "$example" $(pkg-config --cflags --libs weir) \
+        -o "$scratch/examples/$(basename "$example" .c)" || complain "$example does not build"
+done
+[ ! -x "$(command -v python3)" ] || python3 "$source/examples/run_test.py" "$scratch/examples" || complain "examples"
 
 { cmake -S "$here/consumer" -B "$scratch/consumer" -DCMAKE_PREFIX_PATH="$top" &&
     cmake --build "$scratch/consumer"; } >"$scratch/consumer.log" 2>&1 ||
