@@ -1,10 +1,12 @@
 /*
- * sched/bucket_table.h - buckets found by key (an address, a client, a topic): fixed size, 16 bytes each.
+ * sched/bucket_table.h - buckets found by key (an address, a client, a topic): fixed size, 16 bytes
+ * each.
  *
- * Open addressing in windows of eight entries (two cache lines): a key lives in the window its hash names, anywhere
- * in it. A bucket that is full again says nothing, so its entry is free to take: forgetting it loses nothing. A
- * window in which every bucket is in use is full; keys that come then share one overflow bucket: limited together,
- * never unlimited. A key is known by its 64-bit hash: seed the hash, and two keys that meet share a bucket.
+ * Open addressing in windows of eight entries (two cache lines): a key lives in the window its hash
+ * names, anywhere in it. A bucket that is full again says nothing, so its entry is free to take:
+ * forgetting it loses nothing. A window in which every bucket is in use is full; keys that come
+ * then share one overflow bucket: limited together, never unlimited. A key is known by its 64-bit
+ * hash: seed the hash, and two keys that meet share a bucket.
  *
  * One reactor's. All buckets of a table have one rate.
  */
@@ -34,6 +36,7 @@ int weir_bucket_table_init(struct weir_bucket_table *table, const struct weir_bu
                            uint32_t entry_count);
 void weir_bucket_table_deinit(struct weir_bucket_table *table);
 /* The bucket of a key; never NULL. Valid until the next find. */
-struct weir_bucket *weir_bucket_table_find(struct weir_bucket_table *table, uint64_t hash, uint64_t now_ns);
+struct weir_bucket *weir_bucket_table_find(struct weir_bucket_table *table, uint64_t hash,
+                                           uint64_t now_ns);
 
 #endif

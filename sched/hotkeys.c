@@ -1,9 +1,10 @@
 /*
- * sched/hotkeys.c - the most frequent keys of a stream (Space-Saving, with the paper's Stream-Summary).
+ * sched/hotkeys.c - the most frequent keys of a stream (Space-Saving, with the paper's
+ * Stream-Summary).
  *
- * Counts only grow by one, so a counter only ever moves to the next group: O(1), no heap. The smallest counter is
- * any entry of the first group. Bound: entry_count keys, 16 KiB. Proof: tests/sched/hotkeys_test.c, against exact
- * counts.
+ * Counts only grow by one, so a counter only ever moves to the next group: O(1), no heap. The
+ * smallest counter is any entry of the first group. Bound: entry_count keys, 16 KiB. Proof:
+ * tests/sched/hotkeys_test.c, against exact counts.
  */
 #include "sched/hotkeys.h"
 

@@ -1,10 +1,11 @@
 /*
  * sched/hotkeys.h - the most frequent keys of a stream, in fixed memory.
  *
- * Space-Saving: Metwally, Agrawal and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data
- * Streams" (ICDT 2005). `entry_count` counters; a key without one takes over the smallest, and inherits its count as
- * its possible error. So for every key it reports: count - error <= true count <= count; every key with more than
- * total / entry_count occurrences is in it; and no error is larger than total / entry_count.
+ * Space-Saving: Metwally, Agrawal and El Abbadi, "Efficient Computation of Frequent and Top-k
+ * Elements in Data Streams" (ICDT 2005). `entry_count` counters; a key without one takes over the
+ * smallest, and inherits its count as its possible error. So for every key it reports: count -
+ * error <= true count <= count; every key with more than total / entry_count occurrences is in it;
+ * and no error is larger than total / entry_count.
  *
  * The caller's memory, one reactor's, no time: for "hot now", reset it at the start of each window.
  */
@@ -21,7 +22,8 @@ struct weir_hotkey {
     uint64_t error;
 };
 
-/* Private. Entries of one count form a group; groups are linked in order of count, so +1 is a step to the next. */
+/* Private. Entries of one count form a group; groups are linked in order of count, so +1 is a
+ * step to the next. */
 struct weir_hotkeys {
     uint64_t total;
     uint64_t seed;
@@ -41,11 +43,12 @@ struct weir_hotkeys {
         uint16_t first;
         uint16_t prev;
         uint16_t next;
-    } groups[WEIR_HOTKEYS_MAX + 1]; /* one more while an entry moves */
+    } groups[WEIR_HOTKEYS_MAX + 1];     /* one more while an entry moves */
     uint16_t index[WEIR_HOTKEYS_INDEX]; /* entry by key, open addressing */
 };
 
-/* entry_count: 1 .. WEIR_HOTKEYS_MAX. -EINVAL. The seed keeps outsiders from choosing keys that collide. */
+/* entry_count: 1 .. WEIR_HOTKEYS_MAX. -EINVAL. The seed keeps outsiders from choosing keys that
+ * collide. */
 int weir_hotkeys_init(struct weir_hotkeys *hotkeys, uint32_t entry_count, uint64_t seed);
 void weir_hotkeys_reset(struct weir_hotkeys *hotkeys);
 /* One occurrence. O(1). */

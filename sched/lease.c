@@ -1,9 +1,10 @@
 /*
  * sched/lease.c - borrowing from a limit that all reactors share.
  *
- * The pool word is a bucket's TAT; a loan is an ordinary take from it by compare-exchange. Everything is relaxed:
- * the number is all there is, no other memory hangs on it. Lock-free: an exchange fails only because another
- * reactor's succeeded. Bound: chunk_tokens in each lease. Proof: tests/sched/lease_test.c, with two threads.
+ * The pool word is a bucket's TAT; a loan is an ordinary take from it by compare-exchange.
+ * Everything is relaxed: the number is all there is, no other memory hangs on it. Lock-free: an
+ * exchange fails only because another reactor's succeeded. Bound: chunk_tokens in each lease.
+ * Proof: tests/sched/lease_test.c, with two threads.
  */
 #include "sched/lease.h"
 
@@ -21,8 +22,8 @@ static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
     return value < low ? low : value;
 }
 
-int weir_lease_terms_init(struct weir_lease_terms *terms, uint64_t tokens_per_s, uint64_t burst_tokens,
-                          uint32_t reactor_count)
+int weir_lease_terms_init(struct weir_lease_terms *terms, uint64_t tokens_per_s,
+                          uint64_t burst_tokens, uint32_t reactor_count)
 {
     if (reactor_count == 0)
         return -EINVAL;
@@ -47,7 +48,8 @@ static uint64_t borrow(const struct weir_lease_terms *terms, struct weir_lease_p
     }
 }
 
-static void remember_refusal(struct weir_lease *lease, uint64_t now_ns, uint64_t tokens, uint64_t wait_ns)
+static void remember_refusal(struct weir_lease *lease, uint64_t now_ns, uint64_t tokens,
+                             uint64_t wait_ns)
 {
     if (wait_ns == UINT64_MAX)
         return;
@@ -108,7 +110,9 @@ static void give(const struct weir_lease_terms *terms, struct weir_lease_pool *p
 void weir_lease_refund(struct weir_lease *lease, const struct weir_lease_terms *terms,
                        struct weir_lease_pool *pool, uint64_t tokens)
 {
-    uint64_t room = terms->chunk_tokens > lease->left_tokens ? terms->chunk_tokens - lease->left_tokens : 0;
+    uint64_t room = terms->chunk_tokens > lease->left_tokens
+                        ? terms->chunk_tokens - lease->left_tokens
+                        : 0;
     uint64_t kept = tokens < room ? tokens : room; /* a lease never holds more than a chunk */
     lease->left_tokens += kept;
     if (tokens > kept)

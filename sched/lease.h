@@ -1,23 +1,25 @@
 /*
  * sched/lease.h - one limit over many reactors, without a shared hot word.
  *
- * The limit is one bucket in an atomic word, alone on its lines: the pool. A reactor borrows a chunk of tokens
- * with one compare-exchange and spends it from its own memory; what it has not spent after WEIR_LEASE_NS, or when
- * it goes idle, it gives back. A refusal is remembered for a while too, so a storm of refused takes does not touch
- * the pool either.
+ * The limit is one bucket in an atomic word, alone on its lines: the pool. A reactor borrows a
+ * chunk of tokens with one compare-exchange and spends it from its own memory; what it has not
+ * spent after WEIR_LEASE_NS, or when it goes idle, it gives back. A refusal is remembered for a
+ * while too, so a storm of refused takes does not touch the pool either.
  *
  *     pool (shared)          lease (one reactor's)
  *     tat --- borrow Q ----> left_tokens --- take ---> spent
  *      ^                         |
  *      +------ give back --------+
  *
- * Error bound: a borrowed token is charged to the pool when it is borrowed and may be spent later. At most Q =
- * chunk_tokens lie in each lease, so over any span of d
+ * Error bound: a borrowed token is charged to the pool when it is borrowed and may be spent later.
+ * At most Q = chunk_tokens lie in each lease, so over any span of d
  *
- *     admitted on all reactors <= burst + rate * d + reactors * Q,   Q = clamp(rate * 1 ms, 1, burst / (4 * reactors))
+ *     admitted on all reactors <= burst + rate * d + reactors * Q
+ *     Q = clamp(rate * 1 ms, 1, burst / (4 * reactors))
  *
- * which is at most a quarter of the burst too many. When the pool cannot give a chunk, it gives just what is
- * asked for. Each reactor uses its own clock reading: one that lags errs towards waiting.
+ * which is at most a quarter of the burst too many. When the pool cannot give a chunk, it gives
+ * just what is asked for. Each reactor uses its own clock reading: one that lags errs towards
+ * waiting.
  */
 #ifndef WEIR_SCHED_LEASE_H
 #define WEIR_SCHED_LEASE_H
@@ -30,7 +32,8 @@
 
 #define WEIR_LEASE_NS ((uint64_t)10 * 1000 * 1000)
 
-/* Shared; zeroed memory is a full pool. Written by whoever borrows or gives back (relaxed: it is only a number). */
+/* Shared; zeroed memory is a full pool. Written by whoever borrows or gives back (relaxed: it is
+ * only a number). */
 struct weir_lease_pool {
     _Alignas(WEIR_LINE_PAIR_BYTES) weir_atomic_u64 tat;
 };
@@ -53,8 +56,8 @@ struct weir_lease {
 };
 
 /* -EINVAL: as weir_bucket_rate_init; reactor_count 0. */
-int weir_lease_terms_init(struct weir_lease_terms *terms, uint64_t tokens_per_s, uint64_t burst_tokens,
-                          uint32_t reactor_count);
+int weir_lease_terms_init(struct weir_lease_terms *terms, uint64_t tokens_per_s,
+                          uint64_t burst_tokens, uint32_t reactor_count);
 /* The rest of weir_lease_take: borrow, or say how long to wait. */
 uint64_t weir_lease_take_slow(struct weir_lease *lease, const struct weir_lease_terms *terms,
                               struct weir_lease_pool *pool, uint64_t now_ns, uint64_t tokens);
@@ -76,8 +79,10 @@ static inline void weir_lease_tick(struct weir_lease *lease, const struct weir_l
 }
 
 /* As weir_bucket_take: 0, or the wait in ns and nothing taken; UINT64_MAX: more than the burst. */
-static inline uint64_t weir_lease_take(struct weir_lease *lease, const struct weir_lease_terms *terms,
-                                       struct weir_lease_pool *pool, uint64_t now_ns, uint64_t tokens)
+static inline uint64_t weir_lease_take(struct weir_lease *lease,
+                                       const struct weir_lease_terms *terms,
+                                       struct weir_lease_pool *pool, uint64_t now_ns,
+                                       uint64_t tokens)
 {
     if (__builtin_expect(tokens <= lease->left_tokens, 1)) {
         lease->left_tokens -= tokens;

@@ -1,14 +1,17 @@
 /*
- * sched/limit.h - the limits an event passes: process, client, topic; from all of them or from none.
+ * sched/limit.h - the limits an event passes: process, client, topic; from all of them or from
+ * none.
  *
- * The process level spans reactors (sched/lease.h); clients and topics have a bucket each in this reactor's tables
- * (a connection, and so its client's share here, stays on its reactor). A level's mode says what a refusal means:
+ * The process level spans reactors (sched/lease.h); clients and topics have a bucket each in this
+ * reactor's tables (a connection, and so its client's share here, stays on its reactor). A level's
+ * mode says what a refusal means:
  *
  *     shape    wait: pause the source, not the event, and come back in wait_ns
  *     police   reject
  *     observe  let through and count: how limits are chosen
  *
- * Never ask for heartbeats, acknowledgements, unsubscribing and other control: throttled, they make the storm worse.
+ * Never ask for heartbeats, acknowledgements, unsubscribing and other control: throttled, they make
+ * the storm worse.
  */
 #ifndef WEIR_SCHED_LIMIT_H
 #define WEIR_SCHED_LIMIT_H
@@ -45,7 +48,8 @@ struct weir_limit_rule {
     uint64_t burst_tokens;
 };
 
-/* Made once for all reactors; the caller's memory, 128-byte aligned, kept until every weir_limit on it closed. */
+/* Made once for all reactors; the caller's memory, 128-byte aligned, kept until every weir_limit
+ * on it closed. */
 struct weir_limit_shared {
     struct weir_lease_pool pool; /* shared; see sched/lease.h */
     _Alignas(WEIR_LINE_PAIR_BYTES) struct weir_limit_rule rules[WEIR_LIMIT_LEVELS]; /* read only */
@@ -56,11 +60,11 @@ struct weir_limit_shared {
 struct weir_limit_verdict {
     enum weir_limit_action action;
     enum weir_limit_level level; /* that refused: of those that delay the longest wait; NONE: admitted */
-    uint64_t wait_ns;            /* over all levels that refuse; UINT64_MAX: more than a burst, never */
+    uint64_t wait_ns; /* over all levels that refuse; UINT64_MAX: more than a burst, never */
 };
 
-/* Per level. allowed: admitted by all; denied: refused by this level's police, or would be (observe);
- * delayed: refused by this level's shape. */
+/* Per level. allowed: admitted by all; denied: refused by this level's police, or would be
+ * (observe); delayed: refused by this level's shape. */
 struct weir_limit_counts {
     uint64_t allowed[WEIR_LIMIT_LEVELS];
     uint64_t denied[WEIR_LIMIT_LEVELS];
@@ -71,17 +75,20 @@ struct weir_limit_counts {
 struct weir_limit; /* one reactor's */
 
 /* -EINVAL: a rule that is not OFF has no valid rate or burst; reactor_count 0. */
-int weir_limit_shared_init(struct weir_limit_shared *shared, const struct weir_limit_rule rules[WEIR_LIMIT_LEVELS],
+int weir_limit_shared_init(struct weir_limit_shared *shared,
+                           const struct weir_limit_rule rules[WEIR_LIMIT_LEVELS],
                            uint32_t reactor_count);
-/* keys_max: clients, and topics, in use at once before they share a bucket; a power of two, at least 8.
- * -EINVAL, -ENOMEM. */
-int weir_limit_open(struct weir_limit_shared *shared, uint32_t keys_max, struct weir_limit **limit_out);
+/* keys_max: clients, and topics, in use at once before they share a bucket; a power of two, at
+ * least 8. -EINVAL, -ENOMEM. */
+int weir_limit_open(struct weir_limit_shared *shared, uint32_t keys_max,
+                    struct weir_limit **limit_out);
 void weir_limit_close(struct weir_limit *limit);
 
-/* Decide on `tokens`. A hash of 0 skips that level (an event without a topic). `now_ns` that goes back is taken as
- * standing still. */
-struct weir_limit_verdict weir_limit_take(struct weir_limit *limit, uint64_t now_ns, uint64_t client_hash,
-                                          uint64_t topic_hash, uint64_t tokens);
+/* Decide on `tokens`. A hash of 0 skips that level (an event without a topic). `now_ns` that goes
+ * back is taken as standing still. */
+struct weir_limit_verdict weir_limit_take(struct weir_limit *limit, uint64_t now_ns,
+                                          uint64_t client_hash, uint64_t topic_hash,
+                                          uint64_t tokens);
 /* Once a turn, and with `idle` before parking: borrowed tokens go back. */
 void weir_limit_tick(struct weir_limit *limit, uint64_t now_ns, bool idle);
 void weir_limit_counts(const struct weir_limit *limit, struct weir_limit_counts *counts_out);

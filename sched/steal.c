@@ -1,19 +1,21 @@
 /*
  * sched/steal.c - whole strands change reactor: share, steal, done.
  *
- * The owner of a backlog decides. It looks (relaxed, a hint) whether anybody is hungry; only then it cuts runs
- * off and pushes every second stealable strand, oldest first, until half of what it has is exposed. A strand on
- * the deque is *away*: its mailbox still grows, but it is in no list of its home until weir_sched_done, so no
- * second run of it can exist. That single fact is the order guarantee.
+ * The owner of a backlog decides. It looks (relaxed, a hint) whether anybody is hungry; only then
+ * it cuts runs off and pushes every second stealable strand, oldest first, until half of what it
+ * has is exposed. A strand on the deque is *away*: its mailbox still grows, but it is in no list of
+ * its home until weir_sched_done, so no second run of it can exist. That single fact is the order
+ * guarantee.
  *
- * Who may touch what while a strand is away: its home the first line (mailbox, state), the holder the second (the
- * run). Ownership of the second line goes with the pointer: deque push and steal (release/acquire in
- * ring/deque.c), then the mesh slot (release/acquire in ring/spsc.c). Hungry and searching are only hints: too
- * old a value costs time, never a task. A wake that is missed is repeated by the owner's next check, about 10 us
- * on, and an owner that runs dry takes its strands back before it rests.
+ * Who may touch what while a strand is away: its home the first line (mailbox, state), the holder
+ * the second (the run). Ownership of the second line goes with the pointer: deque push and steal
+ * (release/acquire in ring/deque.c), then the mesh slot (release/acquire in ring/spsc.c). Hungry
+ * and searching are only hints: too old a value costs time, never a task. A wake that is missed is
+ * repeated by the owner's next check, about 10 us on, and an owner that runs dry takes its strands
+ * back before it rests.
  *
- * Bounds: deque_cells strands exposed, one searching thief for two busy reactors. Proof: tests/sched/steal_test.c,
- * tests/sched/strand_model.c.
+ * Bounds: deque_cells strands exposed, one searching thief for two busy reactors. Proof:
+ * tests/sched/steal_test.c, tests/sched/strand_model.c.
  */
 #include "sched/strand.h"
 
@@ -38,7 +40,8 @@ static bool expose(struct weir_sched *sched, struct weir_strand *strand)
     return true;
 }
 
-/* Send the front of an own strand's mailbox away. A nameless one takes no more posts: they would wait for its done. */
+/* Send the front of an own strand's mailbox away. A nameless one takes no more posts: they would
+ * wait for its done. */
 static void detach(struct weir_sched *sched, struct weir_strand *strand)
 {
     if (strand->class->open == strand)
@@ -49,7 +52,8 @@ static void detach(struct weir_sched *sched, struct weir_strand *strand)
     sched->away_count++;
 }
 
-/* Every second stealable strand of one list, at most `want`: both sides then work in order of age. */
+/* Every second stealable strand of one list, at most `want`: both sides then work in order of
+ * age. */
 static uint32_t expose_runnable(struct weir_sched *sched, uint32_t level, uint32_t want)
 {
     struct weir_strand_list *list = &sched->runnable[level];
@@ -140,7 +144,8 @@ static bool may_search(struct weir_sched *sched)
 {
     struct weir_sched_hub *hub = sched->options.hub;
     uint32_t hungry = weir_load(&hub->hungry, relaxed); /* a hint */
-    uint32_t busy = hungry < sched->options.reactor_count ? sched->options.reactor_count - hungry : 0;
+    uint32_t busy = hungry < sched->options.reactor_count ? sched->options.reactor_count - hungry
+                                                          : 0;
     uint32_t limit = busy > 1 ? (busy + 1) / 2 : 1;
     uint32_t searching = weir_load(&hub->searching, relaxed);
     while (searching < limit) {

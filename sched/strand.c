@@ -1,11 +1,12 @@
 /*
  * sched/strand.c - strands: posting, and running a turn of them.
  *
- * A post costs a table look-up (keyed) or none, and one append. A turn takes strands in rotation, cuts the front
- * of their mailbox off as a run and executes that; so what is posted meanwhile waits its turn behind the others.
- * Bounds: turn_tasks and turn_ns a turn, run_tasks of one strand in a row. Nothing here is shared between
- * threads but the class's `closed` flag; see steal.c for what is. Proof: tests/sched/strand_test.c (order,
- * fairness, nothing lost or twice, memory), tests/sched/steal_test.c (the same under stealing).
+ * A post costs a table look-up (keyed) or none, and one append. A turn takes strands in rotation,
+ * cuts the front of their mailbox off as a run and executes that; so what is posted meanwhile waits
+ * its turn behind the others. Bounds: turn_tasks and turn_ns a turn, run_tasks of one strand in a
+ * row. Nothing here is shared between threads but the class's `closed` flag; see steal.c for what
+ * is. Proof: tests/sched/strand_test.c (order, fairness, nothing lost or twice, memory),
+ * tests/sched/steal_test.c (the same under stealing).
  */
 #include "sched/strand.h"
 
@@ -162,7 +163,8 @@ void weir_strand_queue(struct weir_sched *sched, struct weir_strand *strand)
     sched->stealable_runnable += strand->class->stealable;
 }
 
-/* The highest priority that waits; but each eighth time the next lower one, each 64th the one below that. */
+/* The highest priority that waits; but each eighth time the next lower one, each 64th the one
+ * below that. */
 static struct weir_strand *pick(struct weir_sched *sched)
 {
     uint32_t mask = sched->runnable_mask;
@@ -241,8 +243,8 @@ int weir_sched_post_keyed(struct weir_sched *sched, struct weir_class *class, ui
 
 /* Running. */
 
-void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first, struct weir_task *last,
-                            uint32_t count)
+void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first,
+                            struct weir_task *last, uint32_t count)
 {
     sched->released += count;
     sched->options.release(sched->options.on, first, last, count);
@@ -290,8 +292,8 @@ void weir_strand_settle(struct weir_sched *sched, struct weir_strand *strand)
         class->on_closed(class); /* the class is gone now */
 }
 
-/* One reading counts for CHECK_LATE_NS at most: when the kernel took the CPU away, that was not the tasks. Tasks
- * that are truly slow are read after each, and still look slow enough. */
+/* One reading counts for CHECK_LATE_NS at most: when the kernel took the CPU away, that was not
+ * the tasks. Tasks that are truly slow are read after each, and still look slow enough. */
 static void note_runs(struct weir_sched *sched, uint64_t spent_ns)
 {
     sched->run_time_ns += spent_ns < CHECK_LATE_NS ? spent_ns : CHECK_LATE_NS;
@@ -303,8 +305,8 @@ static void note_runs(struct weir_sched *sched, uint64_t spent_ns)
     }
 }
 
-/* Look at the clock: is the turn over, is a backlog standing that others could use? And find the pace at which
- * looking costs little and yet comes about every 10 us. */
+/* Look at the clock: is the turn over, is a backlog standing that others could use? And find the
+ * pace at which looking costs little and yet comes about every 10 us. */
 static void check(struct weir_sched *sched)
 {
     uint64_t now_ns = sched->options.clock(sched->options.on);
@@ -321,8 +323,8 @@ static void check(struct weir_sched *sched)
         sched->options.on_shared(sched->options.on);
 }
 
-/* Execute what is left of the run; stops early when the class closes (the rest is dropped) or the turn is over
- * (the rest stays). Returns how many are dealt with. */
+/* Execute what is left of the run; stops early when the class closes (the rest is dropped) or the
+ * turn is over (the rest stays). Returns how many are dealt with. */
 static uint32_t execute(struct weir_sched *sched, struct weir_strand *strand)
 {
     struct weir_class *class = strand->run_class;

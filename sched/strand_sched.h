@@ -1,5 +1,6 @@
 /*
- * sched/strand_sched.h - what strand.c (queue and run) and steal.c (share, steal, done) know of a scheduler.
+ * sched/strand_sched.h - what strand.c (queue and run) and steal.c (share, steal, done) know of a
+ * scheduler.
  *
  * All of it is the one reactor's but for `hub`, `deque` and the held line of strands that are away.
  */
@@ -9,7 +10,8 @@
 #include "ring/deque.h"
 #include "sched/strand_table.h"
 
-/* First in, first out, by ->next (runnable) or ->link (held, returning): a list uses one of them only. */
+/* First in, first out, by ->next (runnable) or ->link (held, returning): a list uses one of them
+ * only. */
 struct weir_strand_list {
     struct weir_strand *first;
     struct weir_strand *last; /* meaningful while count > 0 */
@@ -40,7 +42,7 @@ struct weir_sched {
     uint32_t run_count;
     uint32_t unchecked_runs; /* since the clock was read */
 
-    struct weir_strand_list held;      /* stolen or taken back: their runs are this reactor's to execute */
+    struct weir_strand_list held; /* stolen or taken back: their runs are this reactor's to execute */
     struct weir_strand_list returning; /* executed, `done` not sent yet */
     bool held_turn;                    /* own and held strands alternate */
 
@@ -73,8 +75,8 @@ static inline struct weir_strand *weir_strand_unhold(struct weir_strand_list *li
 }
 
 /* strand.c */
-void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first, struct weir_task *last,
-                            uint32_t count);
+void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first,
+                            struct weir_task *last, uint32_t count);
 void weir_strand_queue(struct weir_sched *sched, struct weir_strand *strand);
 /* Cut at most `tasks_max` off the front of the mailbox into the run. */
 void weir_strand_cut(struct weir_strand *strand, uint32_t tasks_max);

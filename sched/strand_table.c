@@ -1,9 +1,10 @@
 /*
  * sched/strand_table.c - the strands that are not idle, and the pool they come from.
  *
- * Chained buckets, as many as there are strands laid out (or more), so a chain is about one long. Strands come in
- * slabs, each as large as all before it; buckets grow with them. After warm-up nothing allocates; memory goes
- * back when the reactor closes. Bounded by strands_max. Proof: tests/sched/strand_test.c.
+ * Chained buckets, as many as there are strands laid out (or more), so a chain is about one long.
+ * Strands come in slabs, each as large as all before it; buckets grow with them. After warm-up
+ * nothing allocates; memory goes back when the reactor closes. Bounded by strands_max. Proof:
+ * tests/sched/strand_test.c.
  */
 #include "sched/strand_table.h"
 
@@ -61,7 +62,8 @@ static int add_slab(struct weir_strand_table *table, uint32_t count)
     return 0;
 }
 
-int weir_strand_table_init(struct weir_strand_table *table, uint32_t strands_warm, uint32_t strands_max)
+int weir_strand_table_init(struct weir_strand_table *table, uint32_t strands_warm,
+                           uint32_t strands_max)
 {
     WEIR_ASSERT(strands_warm > 0);
     if (strands_warm > strands_max)
@@ -103,8 +105,8 @@ void weir_strand_table_each(struct weir_strand_table *table, weir_strand_each_fn
     }
 }
 
-struct weir_strand *weir_strand_table_take(struct weir_strand_table *table, struct weir_class *class,
-                                           int *result_out)
+struct weir_strand *weir_strand_table_take(struct weir_strand_table *table,
+                                           struct weir_class *class, int *result_out)
 {
     *result_out = table->pool == NULL ? weir_strand_table_grow(table) : 0;
     if (*result_out < 0)
@@ -119,7 +121,8 @@ struct weir_strand *weir_strand_table_take(struct weir_strand_table *table, stru
     return strand;
 }
 
-void weir_strand_table_insert(struct weir_strand_table *table, struct weir_strand *strand, uint64_t key)
+void weir_strand_table_insert(struct weir_strand_table *table, struct weir_strand *strand,
+                              uint64_t key)
 {
     struct weir_strand **bucket = weir_strand_table_bucket(table, strand->class, key);
     strand->key = key;

@@ -1,9 +1,10 @@
 /*
- * sched/strand_table.h - the strands that are not idle, found by (class, key); and the pool they come from.
+ * sched/strand_table.h - the strands that are not idle, found by (class, key); and the pool they
+ * come from.
  *
- * A strand is two cache lines: one for its home, which posts to it at any time, and one for the holder of its
- * run, so that a thief's work and the home's posts do not meet on a line. One reactor's; not shared, but for
- * the second line of a strand that is away.
+ * A strand is two cache lines: one for its home, which posts to it at any time, and one for the
+ * holder of its run, so that a thief's work and the home's posts do not meet on a line. One
+ * reactor's; not shared, but for the second line of a strand that is away.
  */
 #ifndef WEIR_SCHED_STRAND_TABLE_H
 #define WEIR_SCHED_STRAND_TABLE_H
@@ -57,7 +58,8 @@ struct weir_strand_table {
     struct weir_strand_slab *slabs;
 };
 
-int weir_strand_table_init(struct weir_strand_table *table, uint32_t strands_warm, uint32_t strands_max);
+int weir_strand_table_init(struct weir_strand_table *table, uint32_t strands_warm,
+                           uint32_t strands_max);
 void weir_strand_table_deinit(struct weir_strand_table *table);
 /* Lay out more strands: -EAGAIN at strands_max, -ENOMEM. */
 int weir_strand_table_grow(struct weir_strand_table *table);
@@ -66,13 +68,15 @@ typedef void (*weir_strand_each_fn)(void *context, struct weir_strand *strand);
 void weir_strand_table_each(struct weir_strand_table *table, weir_strand_each_fn fn, void *context);
 
 static inline struct weir_strand **weir_strand_table_bucket(const struct weir_strand_table *table,
-                                                            const struct weir_class *class, uint64_t key)
+                                                            const struct weir_class *class,
+                                                            uint64_t key)
 {
     return &table->buckets[weir_hash_u64(key, class->salt) & table->bucket_mask];
 }
 
 static inline struct weir_strand *weir_strand_table_find(const struct weir_strand_table *table,
-                                                         const struct weir_class *class, uint64_t key)
+                                                         const struct weir_class *class,
+                                                         uint64_t key)
 {
     struct weir_strand *strand = *weir_strand_table_bucket(table, class, key);
     while (strand != NULL && (strand->key != key || strand->class != class))
@@ -81,10 +85,11 @@ static inline struct weir_strand *weir_strand_table_find(const struct weir_stran
 }
 
 /* An idle strand from the pool, its class and key set; *result_out says why there is none. */
-struct weir_strand *weir_strand_table_take(struct weir_strand_table *table, struct weir_class *class,
-                                           int *result_out);
+struct weir_strand *weir_strand_table_take(struct weir_strand_table *table,
+                                           struct weir_class *class, int *result_out);
 /* Make it findable by its key. */
-void weir_strand_table_insert(struct weir_strand_table *table, struct weir_strand *strand, uint64_t key);
+void weir_strand_table_insert(struct weir_strand_table *table, struct weir_strand *strand,
+                              uint64_t key);
 /* Back to the pool, out of the table if it was in. */
 void weir_strand_table_give(struct weir_strand_table *table, struct weir_strand *strand);
 

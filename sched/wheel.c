@@ -1,15 +1,16 @@
 /*
  * sched/wheel.c - hierarchical timing wheel: insert, cancel and expire in O(1).
  *
- * A deadline is a tick number, rounded up. Level l has 64 slots of 64^l ticks; a timer sits on the level of the
- * highest 6-bit digit in which its tick differs from the wheel's, in the slot that this digit names. So a slot of
- * level 0 is one exact tick, and a slot above is entered, as time comes to it, exactly once: its timers then
- * differ in a lower digit and move down, at most LEVELS - 1 times in a timer's life. One occupancy word a level
- * makes the next slot a count of trailing zeros, so an idle wheel jumps over any time at once. What time has
- * reached is spliced onto `due` and fired from there, so a budget can stop anywhere.
+ * A deadline is a tick number, rounded up. Level l has 64 slots of 64^l ticks; a timer sits on the
+ * level of the highest 6-bit digit in which its tick differs from the wheel's, in the slot that
+ * this digit names. So a slot of level 0 is one exact tick, and a slot above is entered, as time
+ * comes to it, exactly once: its timers then differ in a lower digit and move down, at most LEVELS
+ * - 1 times in a timer's life. One occupancy word a level makes the next slot a count of trailing
+ * zeros, so an idle wheel jumps over any time at once. What time has reached is spliced onto `due`
+ * and fired from there, so a budget can stop anywhere.
  *
- * Eight levels of 6 bits are 2^48 ticks of 2^17 ns: more than 64 bits of ns, so nothing is out of range.
- * Owned by one reactor. Proof: tests/sched/wheel_test.c, against a sorted list.
+ * Eight levels of 6 bits are 2^48 ticks of 2^17 ns: more than 64 bits of ns, so nothing is out of
+ * range. Owned by one reactor. Proof: tests/sched/wheel_test.c, against a sorted list.
  */
 #include "sched/wheel.h"
 
@@ -106,8 +107,8 @@ bool weir_wheel_cancel(struct weir_wheel *wheel, struct weir_wheel_timer *timer)
     return true;
 }
 
-/* The first tick after the wheel's at which a slot is entered. All of level l comes before anything above it,
- * since that differs in a higher digit. UINT64_MAX: none. */
+/* The first tick after the wheel's at which a slot is entered. All of level l comes before
+ * anything above it, since that differs in a higher digit. UINT64_MAX: none. */
 static uint64_t next_tick(const struct weir_wheel *wheel, uint32_t *level_out)
 {
     for (uint32_t level = 0; level < WEIR_WHEEL_LEVELS; level++) {

@@ -1,5 +1,6 @@
 /*
- * Description: buckets by key in a fixed table - each key its own, idle ones forgotten, a full table still limits.
+ * Description: buckets by key in a fixed table - each key its own, idle ones forgotten, a full
+ * table still limits.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 /*
- * Description: the token bucket - known vectors, then random arrivals at many rates against the promise
- * "in any span of d no more than burst + rate * d", and against a bucket in exact rational arithmetic.
+ * Description: the token bucket - known vectors, then random arrivals at many rates against the
+ * promise "in any span of d no more than burst + rate * d", and against a bucket in exact rational
+ * arithmetic.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -47,15 +48,23 @@ static void three_a_second_with_a_burst_of_two_as_computed_by_hand(void **state)
     static const struct {
         uint64_t now_ns, tokens, wait_ns;
     } steps[] = {
-        {0, 1, 0},          {0, 1, 0},           {0, 1, 333333334},          {333333333, 1, 1},
-        {333333334, 1, 0},  {666666667, 1, 0},   {1000000000, 2, 333333334}, {10000000000, 2, 0},
+        {0, 1, 0},
+        {0, 1, 0},
+        {0, 1, 333333334},
+        {333333333, 1, 1},
+        {333333334, 1, 0},
+        {666666667, 1, 0},
+        {1000000000, 2, 333333334},
+        {10000000000, 2, 0},
         {10000000000, 1, 333333334},
     };
     struct weir_bucket_rate rate = rate_of(3, 2);
     struct weir_bucket bucket = {0};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        assert_int_equal(weir_bucket_wait(&bucket, &rate, steps[i].now_ns, steps[i].tokens), steps[i].wait_ns);
-        assert_int_equal(weir_bucket_take(&bucket, &rate, steps[i].now_ns, steps[i].tokens), steps[i].wait_ns);
+        assert_int_equal(weir_bucket_wait(&bucket, &rate, steps[i].now_ns, steps[i].tokens),
+                         steps[i].wait_ns);
+        assert_int_equal(weir_bucket_take(&bucket, &rate, steps[i].now_ns, steps[i].tokens),
+                         steps[i].wait_ns);
     }
 }
 
@@ -64,7 +73,8 @@ static void a_clock_that_goes_back_gives_nothing_away(void **state)
     (void)state;
     static const struct {
         uint64_t now_ns, wait_ns;
-    } steps[] = {{1000000000, 0}, {500000000, 0}, {1000000000, 333333334}, {1333333333, 1}, {1333333334, 0}};
+    } steps[] = {
+        {1000000000, 0}, {500000000, 0}, {1000000000, 333333334}, {1333333333, 1}, {1333333334, 0}};
     struct weir_bucket_rate rate = rate_of(3, 2);
     struct weir_bucket bucket = {0};
     uint64_t seen_ns = 0;
@@ -93,8 +103,15 @@ static void nothing_is_free_and_more_than_the_burst_never_passes(void **state)
 static void a_cleared_bucket_is_full_at_any_time_of_any_clock(void **state)
 {
     (void)state;
-    static const uint64_t clocks_ns[] = {0, 1, 1u << 31, (uint64_t)1 << 57, (uint64_t)1 << 58, 1764000000000000000u,
-                                         UINT64_MAX / 3, UINT64_MAX / 2, UINT64_MAX - 5 * WEIR_S_NS};
+    static const uint64_t clocks_ns[] = {0,
+                                         1,
+                                         1u << 31,
+                                         (uint64_t)1 << 57,
+                                         (uint64_t)1 << 58,
+                                         1764000000000000000u,
+                                         UINT64_MAX / 3,
+                                         UINT64_MAX / 2,
+                                         UINT64_MAX - 5 * WEIR_S_NS};
     struct weir_bucket_rate rate = rate_of(3, 2);
     for (size_t i = 0; i < sizeof clocks_ns / sizeof clocks_ns[0]; i++) {
         struct weir_bucket bucket = {0};
@@ -157,11 +174,12 @@ struct exact {
     unsigned __int128 tat;
 };
 
-static unsigned __int128 exact_over(struct exact *exact, uint64_t per_s, uint64_t burst, uint64_t now_ns,
-                                    uint64_t tokens)
+static unsigned __int128 exact_over(struct exact *exact, uint64_t per_s, uint64_t burst,
+                                    uint64_t now_ns, uint64_t tokens)
 {
     unsigned __int128 now = (unsigned __int128)now_ns * per_s;
-    unsigned __int128 after = (exact->tat > now ? exact->tat : now) + (unsigned __int128)tokens * WEIR_S_NS;
+    unsigned __int128 after = (exact->tat > now ? exact->tat : now) +
+                              (unsigned __int128)tokens * WEIR_S_NS;
     unsigned __int128 limit = now + (unsigned __int128)burst * WEIR_S_NS;
     if (after > limit)
         return after - limit;
@@ -169,11 +187,13 @@ static unsigned __int128 exact_over(struct exact *exact, uint64_t per_s, uint64_
     return 0;
 }
 
-/* Where 10^9 divides by the rate there is nothing to round: it must agree with the exact bucket, always. */
+/* Where 10^9 divides by the rate there is nothing to round: it must agree with the exact bucket,
+ * always. */
 static void rates_that_divide_a_second_agree_with_exact_arithmetic(void **state)
 {
     (void)state;
-    static const uint64_t rates[] = {1, 2, 5, 10, 1000, 15625, 1000000, 10000000, 100000000, 1000000000};
+    static const uint64_t rates[] = {1,     2,       5,        10,        1000,
+                                     15625, 1000000, 10000000, 100000000, 1000000000};
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         uint64_t seed = i + 1, now_ns = chance(&seed) >> 8, burst = 1 + chance(&seed) % 50;
         struct weir_bucket_rate rate = rate_of(rates[i], burst);
@@ -190,8 +210,9 @@ static void rates_that_divide_a_second_agree_with_exact_arithmetic(void **state)
     }
 }
 
-/* admitted * 10^9 <= burst * 10^9 + rate * d, from the start of every span: as one running maximum, since the sum of
- * (tokens - rate * d) over a span is a difference of prefix sums. Above 10^7/s one whole ns is allowed for. */
+/* admitted * 10^9 <= burst * 10^9 + rate * d, from the start of every span: as one running
+ * maximum, since the sum of (tokens - rate * d) over a span is a difference of prefix sums. Above
+ * 10^7/s one whole ns is allowed for. */
 static void no_span_admits_more_than_burst_and_rate(void **state)
 {
     (void)state;
@@ -205,7 +226,8 @@ static void no_span_admits_more_than_burst_and_rate(void **state)
         __int128 slack = per_s > 10000000 ? (__int128)per_s : 0;
         for (uint32_t step = 0; step < 5000; step++) {
             uint64_t gap = 1 + 2 * WEIR_S_NS / per_s;
-            now_ns += (__int128)(chance(&seed) % 64 == 0 ? chance(&seed) % (gap * burst) : chance(&seed) % gap);
+            now_ns += (__int128)(chance(&seed) % 64 == 0 ? chance(&seed) % (gap * burst)
+                                                         : chance(&seed) % gap);
             uint64_t tokens = 1 + chance(&seed) % (chance(&seed) % 8 == 0 ? burst : 1);
             __int128 before = admitted * (__int128)WEIR_S_NS - now_ns * (__int128)per_s;
             lowest = before < lowest ? before : lowest;

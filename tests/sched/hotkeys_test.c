@@ -1,6 +1,6 @@
 /*
- * Description: hot keys - exact while there are counters enough, and the paper's guarantees on skewed streams of
- * many more keys, against exact counts.
+ * Description: hot keys - exact while there are counters enough, and the paper's guarantees on
+ * skewed streams of many more keys, against exact counts.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /*
- * Description: a limit that spans reactors - chunks, giving back, remembered refusals; then the error bound, with
- * random reactors on one thread and with two threads that hammer one pool.
+ * Description: a limit that spans reactors - chunks, giving back, remembered refusals; then the
+ * error bound, with random reactors on one thread and with two threads that hammer one pool.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -22,14 +22,16 @@ static uint64_t chance(uint64_t *seed)
     return weir_hash_u64(*seed, 1);
 }
 
-static struct weir_lease_terms terms_of(uint64_t tokens_per_s, uint64_t burst_tokens, uint32_t reactors)
+static struct weir_lease_terms terms_of(uint64_t tokens_per_s, uint64_t burst_tokens,
+                                        uint32_t reactors)
 {
     struct weir_lease_terms terms;
     assert_int_equal(weir_lease_terms_init(&terms, tokens_per_s, burst_tokens, reactors), 0);
     return terms;
 }
 
-static uint64_t pool_left(struct weir_lease_pool *pool, const struct weir_lease_terms *terms, uint64_t now_ns)
+static uint64_t pool_left(struct weir_lease_pool *pool, const struct weir_lease_terms *terms,
+                          uint64_t now_ns)
 {
     struct weir_bucket bucket = {.tat = weir_load(&pool->tat, relaxed)};
     return weir_bucket_left(&bucket, &terms->rate, now_ns);
@@ -121,7 +123,8 @@ static void a_refund_never_makes_a_lease_larger_than_a_chunk(void **state)
     assert_int_equal(pool_left(&pool, &terms, 0), 99900);
 }
 
-/* admitted <= burst + rate * d + reactors * Q over every span; see bucket_test.c for the running form. */
+/* admitted <= burst + rate * d + reactors * Q over every span; see bucket_test.c for the running
+ * form. */
 static void no_span_admits_more_than_the_bound_over_all_reactors(void **state)
 {
     (void)state;
@@ -135,7 +138,8 @@ static void no_span_admits_more_than_the_bound_over_all_reactors(void **state)
         __int128 now_ns = 1000000, admitted = 0, lowest = INT64_MAX;
         __int128 limit = (__int128)(burst + reactors * terms.chunk_tokens) * (__int128)WEIR_S_NS;
         for (uint32_t step = 0; step < 20000; step++) {
-            now_ns += (__int128)(chance(&seed) % (chance(&seed) % 500 == 0 ? 100 * WEIR_MS_NS : WEIR_S_NS / per_s));
+            now_ns += (__int128)(chance(&seed) %
+                                 (chance(&seed) % 500 == 0 ? 100 * WEIR_MS_NS : WEIR_S_NS / per_s));
             struct weir_lease *lease = &leases[chance(&seed) % reactors];
             __int128 before = admitted * (__int128)WEIR_S_NS - now_ns * (__int128)per_s;
             lowest = before < lowest ? before : lowest;
@@ -163,7 +167,8 @@ struct hammer {
     pthread_barrier_t *start;
 };
 
-/* Its own made-up clock, in steps: the two drift apart and the bound must hold for the later of the two. */
+/* Its own made-up clock, in steps: the two drift apart and the bound must hold for the later of
+ * the two. */
 static void *hammer_main(void *argument)
 {
     struct hammer *hammer = argument;
@@ -188,8 +193,11 @@ static void two_threads_on_one_pool_stay_within_the_bound_and_reach_the_rate(voi
         struct hammer hammers[2];
         pthread_t threads[2];
         for (uint32_t i = 0; i < 2; i++) {
-            hammers[i] = (struct hammer){.terms = &terms, .pool = &pool, .seed = run * 2 + i,
-                                         .end_ns = WEIR_S_NS / 2, .start = &start};
+            hammers[i] = (struct hammer){.terms = &terms,
+                                         .pool = &pool,
+                                         .seed = run * 2 + i,
+                                         .end_ns = WEIR_S_NS / 2,
+                                         .start = &start};
             assert_int_equal(pthread_create(&threads[i], NULL, hammer_main, &hammers[i]), 0);
         }
         for (uint32_t i = 0; i < 2; i++)

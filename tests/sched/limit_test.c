@@ -1,5 +1,6 @@
 /*
- * Description: process, client and topic limits together - from all or from none, who is named, the three modes.
+ * Description: process, client and topic limits together - from all or from none, who is named, the
+ * three modes.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -16,7 +17,8 @@
 
 enum { CLIENT_A = 11, CLIENT_B = 22, TOPIC_X = 33, TOPIC_Y = 44 };
 
-static struct weir_limit_shared *shared_of(struct weir_limit_rule client, struct weir_limit_rule topic,
+static struct weir_limit_shared *shared_of(struct weir_limit_rule client,
+                                           struct weir_limit_rule topic,
                                            struct weir_limit_rule process)
 {
     struct weir_limit_rule rules[WEIR_LIMIT_LEVELS];
@@ -69,7 +71,8 @@ static void rules_without_a_rate_are_refused_unless_off(void **state)
     assert_int_equal(weir_limit_shared_init(shared, rules, 0), -EINVAL);
     assert_int_equal(weir_limit_shared_init(shared, rules, 1), 0);
     struct weir_limit *limit = limit_of(shared);
-    assert_int_equal(weir_limit_take(limit, 5, CLIENT_A, TOPIC_X, UINT64_MAX).action, WEIR_LIMIT_ADMIT);
+    assert_int_equal(weir_limit_take(limit, 5, CLIENT_A, TOPIC_X, UINT64_MAX).action,
+                     WEIR_LIMIT_ADMIT);
     limit_end(limit, shared);
 }
 
@@ -84,7 +87,8 @@ static void a_client_over_its_rate_waits_and_others_do_not(void **state)
     assert_int_equal(verdict.level, WEIR_LIMIT_CLIENT);
     assert_int_equal(verdict.wait_ns, 100 * WEIR_MS_NS);
     assert_int_equal(weir_limit_take(limit, 7, CLIENT_B, 0, 2).action, WEIR_LIMIT_ADMIT);
-    assert_int_equal(weir_limit_take(limit, 7 + verdict.wait_ns, CLIENT_A, 0, 1).action, WEIR_LIMIT_ADMIT);
+    assert_int_equal(weir_limit_take(limit, 7 + verdict.wait_ns, CLIENT_A, 0, 1).action,
+                     WEIR_LIMIT_ADMIT);
     limit_end(limit, shared);
 }
 
@@ -97,11 +101,13 @@ static void a_refusal_by_one_level_takes_from_none(void **state)
     for (uint32_t i = 0; i < 200; i++) /* the topic is empty: must not drain client or process */
         assert_int_equal(weir_limit_take(limit, 7, CLIENT_A, TOPIC_X, 1).level, WEIR_LIMIT_TOPIC);
     for (uint32_t i = 0; i < 4; i++)
-        assert_int_equal(weir_limit_take(limit, 7, CLIENT_A, weir_hash_u64(i, 1), 1).action, WEIR_LIMIT_ADMIT);
+        assert_int_equal(weir_limit_take(limit, 7, CLIENT_A, weir_hash_u64(i, 1), 1).action,
+                         WEIR_LIMIT_ADMIT);
     assert_int_equal(weir_limit_take(limit, 7, CLIENT_A, TOPIC_Y, 1).level, WEIR_LIMIT_CLIENT);
     for (uint32_t i = 0; i < 95; i++)
-        assert_int_equal(weir_limit_take(limit, 7, weir_hash_u64(i, 2), weir_hash_u64(i, 3), 1).action,
-                         WEIR_LIMIT_ADMIT);
+        assert_int_equal(
+            weir_limit_take(limit, 7, weir_hash_u64(i, 2), weir_hash_u64(i, 3), 1).action,
+            WEIR_LIMIT_ADMIT);
     assert_int_equal(weir_limit_take(limit, 7, CLIENT_B, TOPIC_Y, 1).level, WEIR_LIMIT_PROCESS);
     limit_end(limit, shared);
 }
@@ -172,7 +178,8 @@ static void the_process_limit_spans_two_reactors(void **state)
     struct weir_limit *limits[2] = {limit_of(shared), limit_of(shared)};
     uint32_t admitted = 0;
     for (uint32_t i = 0; i < 400; i++)
-        admitted += weir_limit_take(limits[i % 2], 7, CLIENT_A, TOPIC_X, 1).action == WEIR_LIMIT_ADMIT;
+        admitted += weir_limit_take(limits[i % 2], 7, CLIENT_A, TOPIC_X, 1).action ==
+                    WEIR_LIMIT_ADMIT;
     assert_int_equal(admitted, 80); /* at one instant leases add nothing */
     weir_limit_tick(limits[0], 7, true);
     weir_limit_close(limits[1]);
@@ -190,7 +197,8 @@ static void time_that_goes_back_gives_nothing_away(void **state)
     limit_end(limit, shared);
 }
 
-/* More clients than the table has room for: all still limited, each by its own or by the shared bucket. */
+/* More clients than the table has room for: all still limited, each by its own or by the shared
+ * bucket. */
 static void a_flood_of_clients_is_still_limited(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /*
- * Description: strands that change reactor, stepped by hand on one thread - what is shared and when, that a strand is
- * in one place only, that everything comes home. strand_storm_test.c does it with threads.
+ * Description: strands that change reactor, stepped by hand on one thread - what is shared and
+ * when, that a strand is in one place only, that everything comes home. strand_storm_test.c does it
+ * with threads.
  */
 #include "tests/sched/strand_kit.h"
 
@@ -215,7 +216,8 @@ static void no_more_than_one_of_two_busy_reactors_worth_may_search(void **state)
     (void)state;
     struct bench *bench = bench_open(4);
     assert_true(weir_sched_announce(bench->seats[1].sched, WEIR_SCHED_SEARCHING));
-    assert_false(weir_sched_announce(bench->seats[2].sched, WEIR_SCHED_SEARCHING)); /* 2 busy: 1 thief */
+    assert_false(
+        weir_sched_announce(bench->seats[2].sched, WEIR_SCHED_SEARCHING)); /* 2 busy: 1 thief */
     weir_sched_announce(bench->seats[1].sched, WEIR_SCHED_BUSY);
     assert_true(weir_sched_announce(bench->seats[2].sched, WEIR_SCHED_SEARCHING));
     weir_sched_announce(bench->seats[2].sched, WEIR_SCHED_BUSY);
@@ -261,8 +263,11 @@ static void any_schedule_of_four_reactors_keeps_order_and_loses_nothing(void **s
     for (uint64_t run = 1; run <= 60; run++) {
         uint64_t seed = run * 0x9e3779b97f4a7c15u;
         struct bench *bench = bench_open_with(
-            4, (struct weir_sched_options){.stealing = true, .seed = run, .run_tasks = 1 + (uint32_t)run % 9,
-                                           .turn_tasks = 1 + (uint32_t)run % 37, .strands_warm = 2,
+            4, (struct weir_sched_options){.stealing = true,
+                                           .seed = run,
+                                           .run_tasks = 1 + (uint32_t)run % 9,
+                                           .turn_tasks = 1 + (uint32_t)run % 37,
+                                           .strands_warm = 2,
                                            .deque_cells = 2u << run % 6});
         struct weir_class classes[4];
         for (uint32_t i = 0; i < 4; i++)
@@ -282,7 +287,8 @@ static void any_schedule_of_four_reactors_keeps_order_and_loses_nothing(void **s
                 more |= weir_sched_busy(bench->seats[i].sched) || bench->seats[i].done_count > 0;
         }
         if (bench->log_count != bench->event_count)
-            fail_msg("run %u: %u of %u events ran", (unsigned)run, bench->log_count, bench->event_count);
+            fail_msg("run %u: %u of %u events ran", (unsigned)run, bench->log_count,
+                     bench->event_count);
         assert_key_order(bench);
         for (uint32_t i = 0; i < 4; i++) {
             assert_int_equal(counts(bench, i).live_strands, 0);

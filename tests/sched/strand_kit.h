@@ -1,8 +1,9 @@
 /*
- * tests/sched/strand_kit.h - up to four schedulers on one thread, stepped by hand, for strand_test.c and steal_test.c.
+ * tests/sched/strand_kit.h - up to four schedulers on one thread, stepped by hand, for
+ * strand_test.c and steal_test.c.
  *
- * A seat is a reactor without the reactor: its clock is a number, its mesh an array. Closing the kit holds that every
- * event was released exactly once.
+ * A seat is a reactor without the reactor: its clock is a number, its mesh an array. Closing the
+ * kit holds that every event was released exactly once.
  */
 #ifndef WEIR_TESTS_SCHED_STRAND_KIT_H
 #define WEIR_TESTS_SCHED_STRAND_KIT_H
@@ -63,7 +64,8 @@ static inline uint64_t bench_clock(void *on)
     return ((struct seat *)on)->bench->now_ns;
 }
 
-static inline void bench_release(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static inline void bench_release(void *on, struct weir_task *first, struct weir_task *last,
+                                 uint32_t count)
 {
     (void)on;
     struct weir_task *task = first;
@@ -133,7 +135,8 @@ static inline struct bench *bench_open(uint32_t seats)
     return bench_open_with(seats, (struct weir_sched_options){.stealing = true});
 }
 
-/* Closes, and holds that every event that was accepted was released exactly once and ran at most once. */
+/* Closes, and holds that every event that was accepted was released exactly once and ran at most
+ * once. */
 static inline void bench_close(struct bench *bench)
 {
     for (uint32_t i = 0; i < 4; i++) {
@@ -147,7 +150,8 @@ static inline void bench_close(struct bench *bench)
     free(bench);
 }
 
-static inline void class_open(struct bench *bench, uint32_t seat, struct weir_class *class, bool stealable)
+static inline void class_open(struct bench *bench, uint32_t seat, struct weir_class *class,
+                              bool stealable)
 {
     *class = (struct weir_class){.execute = bench_execute, .stealable = stealable};
     weir_sched_class_init(bench->seats[seat].sched, class);
@@ -171,7 +175,8 @@ static inline struct event *post(struct bench *bench, uint32_t seat, struct weir
     return event;
 }
 
-static inline struct event *post_keyed(struct bench *bench, uint32_t seat, struct weir_class *class, uint64_t key)
+static inline struct event *post_keyed(struct bench *bench, uint32_t seat, struct weir_class *class,
+                                       uint64_t key)
 {
     struct event *event = event_new(bench, class, key);
     assert_int_equal(weir_sched_post_keyed(bench->seats[seat].sched, class, key, &event->task), 0);

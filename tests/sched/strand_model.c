@@ -1,10 +1,12 @@
 /*
- * tests/sched/strand_model.c - a strand's way to a thief and back, in every order and with every stale read.
+ * tests/sched/strand_model.c - a strand's way to a thief and back, in every order and with every
+ * stale read.
  *
- * The sources are the scheduler's and the deque's own. A home exposes half of its keys to hungry thieves and posts on
- * to them meanwhile; it may take them back, or a thief may have one and send `done` through one word, stored with
- * release as the mesh's index is. What a task touches - itself and the state of its key - is plain data: a second
- * run of a strand that is away, or a hand-over that does not order it, is a race here, or a number out of order.
+ * The sources are the scheduler's and the deque's own. A home exposes half of its keys to hungry
+ * thieves and posts on to them meanwhile; it may take them back, or a thief may have one and send
+ * `done` through one word, stored with release as the mesh's index is. What a task touches - itself
+ * and the state of its key - is plain data: a second run of a strand that is away, or a hand-over
+ * that does not order it, is a race here, or a number out of order.
  */
 #include "ring/deque.c"
 #include "sched/steal.c"
@@ -75,7 +77,8 @@ static bool model_send_done(void *on, uint32_t home, struct weir_strand *strands
 
 static void model_closed(struct weir_class *ended)
 {
-    explore_check(ended == &class && released == posted, "a class ends after its last task is released");
+    explore_check(ended == &class && released == posted,
+                  "a class ends after its last task is released");
     closed++;
 }
 
@@ -84,7 +87,8 @@ static void post(uint32_t key)
     struct item *item = &items[posted++];
     weir_plain_write(item, sizeof *item);
     *item = (struct item){.key = key, .number = posted_of_key[key]++};
-    explore_check(weir_sched_post_keyed(scheds[HOME], &class, key, &item->task) == 0, "it is queued");
+    explore_check(weir_sched_post_keyed(scheds[HOME], &class, key, &item->task) == 0,
+                  "it is queued");
 }
 
 static void setup(void)
@@ -101,12 +105,20 @@ static void setup(void)
             free(scheds[i]->deque_memory);
             free(scheds[i]);
         }
-        struct weir_sched_options options = {
-            .hub = &hub, .reactor_index = i, .reactor_count = SEATS, .stealing = true, .clock = model_clock,
-            .on = &seat_numbers[i], .release = model_release, .send_done = model_send_done, .strands_warm = 4, .deque_cells = 2};
+        struct weir_sched_options options = {.hub = &hub,
+                                             .reactor_index = i,
+                                             .reactor_count = SEATS,
+                                             .stealing = true,
+                                             .clock = model_clock,
+                                             .on = &seat_numbers[i],
+                                             .release = model_release,
+                                             .send_done = model_send_done,
+                                             .strands_warm = 4,
+                                             .deque_cells = 2};
         explore_check(weir_sched_open(&options, &scheds[i]) == 0, "it opens");
     }
-    class = (struct weir_class){.execute = model_execute, .stealable = true, .on_closed = model_closed};
+    class = (struct weir_class){
+        .execute = model_execute, .stealable = true, .on_closed = model_closed};
     weir_sched_class_init(scheds[HOME], &class);
     explore_name(&done_words[1], "done of 1");
     explore_name(&done_words[2], "done of 2");
@@ -208,7 +220,8 @@ int main(void)
     const struct explore_model models[] = {
         {"strand: share, steal, done, or take back", 2, setup, one_thief, everything_ran, 0},
         {"strand: two thieves", 3, setup, two_thieves, everything_ran, 0},
-        {"strand: closing a class while a strand is away", 2, setup, closing, everything_is_released, 0},
+        {"strand: closing a class while a strand is away", 2, setup, closing,
+         everything_is_released, 0},
     };
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (!explore_run(&models[i]))

@@ -1,7 +1,8 @@
 /*
- * Description: reactors on threads of their own post random keys, starve and steal, until all is done. Each task
- * checks, in plain memory of its key, that it is the next of its key and alone; so a second run of a strand
- * that is away shows as a wrong number, and under ThreadSanitizer as a race. Nothing here waits for time.
+ * Description: reactors on threads of their own post random keys, starve and steal, until all is
+ * done. Each task checks, in plain memory of its key, that it is the next of its key and alone; so
+ * a second run of a strand that is away shows as a wrong number, and under ThreadSanitizer as a
+ * race. Nothing here waits for time.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -58,7 +59,7 @@ struct seat {
 struct storm {
     struct weir_sched_hub hub;
     uint32_t seat_count;
-    weir_atomic_u32 running;  /* seats that have tasks out */
+    weir_atomic_u32 running; /* seats that have tasks out */
     weir_atomic_u32 failures;
     weir_atomic_u64 stolen;
     pthread_barrier_t start;
@@ -157,7 +158,8 @@ static void take_done(struct seat *seat)
     }
 }
 
-/* A reactor's loop, but that it never parks and that only even seats make work: the odd ones live by stealing. */
+/* A reactor's loop, but that it never parks and that only even seats make work: the odd ones live
+ * by stealing. */
 static void *seat_main(void *argument)
 {
     struct seat *seat = argument;
@@ -200,12 +202,23 @@ static struct storm *storm_open(uint32_t seat_count, uint64_t seed)
         seat->storm = storm;
         seat->index = i;
         seat->seed = seed * 100 + i;
-        struct weir_sched_options options = {
-            .hub = &storm->hub, .reactor_index = i, .reactor_count = seat_count, .stealing = true, .on = seat,
-            .clock = storm_clock, .release = storm_release, .send_done = storm_send_done,
-            .share_after_ns = 1, .share_run_ns = 1, .run_tasks = 4, .deque_cells = 16, .strands_warm = 8, .seed = seed};
+        struct weir_sched_options options = {.hub = &storm->hub,
+                                             .reactor_index = i,
+                                             .reactor_count = seat_count,
+                                             .stealing = true,
+                                             .on = seat,
+                                             .clock = storm_clock,
+                                             .release = storm_release,
+                                             .send_done = storm_send_done,
+                                             .share_after_ns = 1,
+                                             .share_run_ns = 1,
+                                             .run_tasks = 4,
+                                             .deque_cells = 16,
+                                             .strands_warm = 8,
+                                             .seed = seed};
         assert_int_equal(weir_sched_open(&options, &seat->sched), 0);
-        seat->class = (struct weir_class){.execute = storm_execute, .context = seat, .stealable = true};
+        seat->class = (struct weir_class){
+            .execute = storm_execute, .context = seat, .stealable = true};
         weir_sched_class_init(seat->sched, &seat->class);
     }
     return storm;
@@ -216,7 +229,8 @@ static uint64_t run_storm(uint32_t seat_count, uint64_t seed)
 {
     struct storm *storm = storm_open(seat_count, seed);
     for (uint32_t i = 0; i < seat_count; i++)
-        assert_int_equal(pthread_create(&storm->seats[i].thread, NULL, seat_main, &storm->seats[i]), 0);
+        assert_int_equal(pthread_create(&storm->seats[i].thread, NULL, seat_main, &storm->seats[i]),
+                         0);
     for (uint32_t i = 0; i < seat_count; i++)
         pthread_join(storm->seats[i].thread, NULL);
     pthread_barrier_destroy(&storm->start);
@@ -241,8 +255,8 @@ static uint64_t run_storm(uint32_t seat_count, uint64_t seed)
     return stolen;
 }
 
-/* Three seeds at least, and more until enough was stolen to mean something: on a machine that is busy elsewhere one
- * thread may be over before another starts. */
+/* Three seeds at least, and more until enough was stolen to mean something: on a machine that is
+ * busy elsewhere one thread may be over before another starts. */
 static void run_storms(uint32_t seat_count, uint64_t seed)
 {
     uint64_t stolen = 0;

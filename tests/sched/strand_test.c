@@ -1,5 +1,6 @@
 /*
- * Description: strands of one reactor - order, fairness, budgets, priorities, closing classes, memory.
+ * Description: strands of one reactor - order, fairness, budgets, priorities, closing classes,
+ * memory.
  */
 #include <errno.h>
 
@@ -142,7 +143,8 @@ static void a_turn_ends_with_its_time_and_keeps_the_rest_in_order(void **state)
 static void idle_strands_hold_no_memory(void **state)
 {
     (void)state;
-    struct bench *bench = bench_open_with(1, (struct weir_sched_options){.strands_warm = 4, .strands_max = 4});
+    struct bench *bench = bench_open_with(
+        1, (struct weir_sched_options){.strands_warm = 4, .strands_max = 4});
     struct weir_class class;
     class_open(bench, 0, &class, true);
     for (uint64_t key = 0; key < 2000; key++) { /* would need 2,000 strands if one lingered */
@@ -156,13 +158,15 @@ static void idle_strands_hold_no_memory(void **state)
 static void one_strand_more_than_the_maximum_is_refused_until_one_is_idle(void **state)
 {
     (void)state;
-    struct bench *bench = bench_open_with(1, (struct weir_sched_options){.strands_warm = 2, .strands_max = 5});
+    struct bench *bench = bench_open_with(
+        1, (struct weir_sched_options){.strands_warm = 2, .strands_max = 5});
     struct weir_class class;
     class_open(bench, 0, &class, true);
     for (uint64_t key = 0; key < 5; key++)
         post_keyed(bench, 0, &class, key);
     struct event refused = {.bench = bench, .class = &class};
-    assert_int_equal(weir_sched_post_keyed(bench->seats[0].sched, &class, 99, &refused.task), -EAGAIN);
+    assert_int_equal(weir_sched_post_keyed(bench->seats[0].sched, &class, 99, &refused.task),
+                     -EAGAIN);
     assert_int_equal(weir_sched_post(bench->seats[0].sched, &class, &refused.task), -EAGAIN);
     post_keyed(bench, 0, &class, 3); /* a strand that is there takes mail */
     assert_int_equal(turn(bench, 0), 6);
@@ -214,7 +218,8 @@ static void closing_a_class_drops_what_is_pending_and_says_when_it_is_over(void 
         assert_ptr_equal(bench->log[i]->class, &other);
     assert_int_equal(counts(bench, 0).dropped, 300);
     assert_int_equal(counts(bench, 0).queued_tasks, 0);
-    assert_true(weir_sched_class_close(bench->seats[0].sched, &other)); /* nothing pending: at once */
+    assert_true(
+        weir_sched_class_close(bench->seats[0].sched, &other)); /* nothing pending: at once */
     bench_close(bench);
 }
 

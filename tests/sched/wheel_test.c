@@ -1,6 +1,6 @@
 /*
- * Description: the timing wheel - single cases, then random arming, moving, cancelling and jumps of time against a
- * plain array of deadlines. A failure prints its seed.
+ * Description: the timing wheel - single cases, then random arming, moving, cancelling and jumps of
+ * time against a plain array of deadlines. A failure prints its seed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -167,8 +167,8 @@ static uint64_t random_span(uint64_t *seed)
 }
 
 /* Everything at least a tick old fired, nothing that is not due did. */
-static void compare(const struct weir_wheel *wheel, struct reference *reference, const struct alarm *alarms,
-                    uint64_t now_ns, uint64_t seed)
+static void compare(const struct weir_wheel *wheel, struct reference *reference,
+                    const struct alarm *alarms, uint64_t now_ns, uint64_t seed)
 {
     uint64_t earliest_ns = UINT64_MAX;
     uint32_t armed = 0;
@@ -227,7 +227,8 @@ static void random_timers_fire_as_a_sorted_list_says(void **state)
     }
 }
 
-/* A reactor that sleeps until next_ns each time must not spin: each wake fires or moves something down. */
+/* A reactor that sleeps until next_ns each time must not spin: each wake fires or moves something
+ * down. */
 static void sleeping_until_next_reaches_a_far_timer_in_a_few_steps(void **state)
 {
     (void)state;
