@@ -160,6 +160,25 @@ static inline void end_note(struct weir_io *io, struct note *note)
     TURN_UNTIL(io, note->ends == 1);
 }
 
+static inline uint64_t sum_of(const uint8_t *bytes, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (i + 1) * bytes[i];
+    return sum;
+}
+
+static inline uint8_t *random_bytes(struct weir_io *io, size_t count)
+{
+    uint8_t *bytes = malloc(count);
+    assert_non_null(bytes);
+    for (size_t i = 0; i + 8 <= count; i += 8) {
+        uint64_t word = weir_io_random(io);
+        memcpy(bytes + i, &word, 8);
+    }
+    return bytes;
+}
+
 static inline int listen_on_loopback(struct weir_io *io, struct sockaddr_in *address_out)
 {
     struct sockaddr_in any_port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
