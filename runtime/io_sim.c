@@ -31,7 +31,8 @@ uint64_t weir_sim_iov_bytes(const struct iovec *iov, uint32_t iov_count)
     return byte_count;
 }
 
-void weir_sim_iov_read(const struct iovec *iov, uint32_t iov_count, uint64_t skip, void *bytes, uint64_t byte_count)
+void weir_sim_iov_read(const struct iovec *iov, uint32_t iov_count, uint64_t skip, void *bytes,
+                       uint64_t byte_count)
 {
     uint8_t *at = bytes;
     for (uint32_t i = 0; i < iov_count && byte_count > 0; i++) {
@@ -47,7 +48,8 @@ void weir_sim_iov_read(const struct iovec *iov, uint32_t iov_count, uint64_t ski
     }
 }
 
-void weir_sim_iov_write(const struct iovec *iov, uint32_t iov_count, const void *bytes, uint64_t byte_count)
+void weir_sim_iov_write(const struct iovec *iov, uint32_t iov_count, const void *bytes,
+                        uint64_t byte_count)
 {
     const uint8_t *at = bytes;
     for (uint32_t i = 0; i < iov_count && byte_count > 0; i++) {
@@ -134,7 +136,8 @@ static void last_done(struct weir_sim_op *op)
     struct weir_io_op *armed = op->op;
     int result = op->result;
     WEIR_ASSERT(armed->armed);
-    WEIR_ASSERT(!carries_bytes(armed) || hash_iov(armed) == op->bytes_hash); /* the caller keeps its hands off */
+    WEIR_ASSERT(!carries_bytes(armed) ||
+                hash_iov(armed) == op->bytes_hash); /* the caller keeps its hands off */
     if (op->event != NULL)
         op->event->fire = NULL;
     if (op->fd != NULL)
@@ -251,7 +254,7 @@ static bool was_cancelled(struct weir_sim_op *op)
     if (!op->op->cancelling || op->finished || weir_sim_chance(sim, 300000))
         return op->finished;
     if (is_file_op(op) && weir_sim_chance(sim, 500000))
-        return false; /* a worker has it already */
+        return false;                                              /* a worker has it already */
     bool sent = op->op->kind == WEIR_IO_SEND && op->event != NULL; /* gone, only not told yet */
     op->result = sent ? (int)(int64_t)op->event->value : -ECANCELED;
     op->finished = true;
@@ -283,7 +286,8 @@ static int try_op(struct weir_sim_op *op)
 static struct weir_sim_op *draw_ready(struct weir_sim_io *io)
 {
     struct weir_list *node = io->ready.next;
-    for (uint64_t skip = weir_sim_below(io->sim, io->ready_count < 8 ? io->ready_count : 8); skip > 0; skip--)
+    for (uint64_t skip = weir_sim_below(io->sim, io->ready_count < 8 ? io->ready_count : 8);
+         skip > 0; skip--)
         node = node->next;
     return WEIR_CONTAINER(node, struct weir_sim_op, node);
 }
@@ -390,12 +394,14 @@ static int stream_of(struct weir_io *io, int family, int *fd_out)
     return weir_sim_net_stream(weir_sim_io(io), family, fd_out);
 }
 
-static int local_address(struct weir_io *io, int fd, struct sockaddr_storage *address_out, socklen_t *bytes_out)
+static int local_address(struct weir_io *io, int fd, struct sockaddr_storage *address_out,
+                         socklen_t *bytes_out)
 {
     return weir_sim_net_address(weir_sim_io(io)->sim, fd, false, address_out, bytes_out);
 }
 
-static int peer_address(struct weir_io *io, int fd, struct sockaddr_storage *address_out, socklen_t *bytes_out)
+static int peer_address(struct weir_io *io, int fd, struct sockaddr_storage *address_out,
+                        socklen_t *bytes_out)
 {
     return weir_sim_net_address(weir_sim_io(io)->sim, fd, true, address_out, bytes_out);
 }

@@ -40,32 +40,32 @@ enum {
 /* Chances are in a million, drawn each time the thing could happen. */
 struct weir_sim_faults {
     /* Threads. */
-    uint32_t preempt;        /* at any call into the io: others run first */
-    uint32_t pause;          /* at a step: this fiber does not run for up to pause_ns_max */
-    uint32_t spurious_wake;  /* a wait ends for nothing */
+    uint32_t preempt;       /* at any call into the io: others run first */
+    uint32_t pause;         /* at a step: this fiber does not run for up to pause_ns_max */
+    uint32_t spurious_wake; /* a wait ends for nothing */
     /* Streams. */
-    uint32_t read_short;     /* a receive hands over part of what is there */
-    uint32_t send_short;     /* a send takes part of what it could */
-    uint32_t recv_starved;   /* no receive buffer free just now */
-    uint32_t reset;          /* at a send: the connection is reset, at both ends */
-    uint32_t half_open;      /* of a connection: one day nothing passes any more; minutes later -ETIMEDOUT */
+    uint32_t read_short;   /* a receive hands over part of what is there */
+    uint32_t send_short;   /* a send takes part of what it could */
+    uint32_t recv_starved; /* no receive buffer free just now */
+    uint32_t reset;        /* at a send: the connection is reset, at both ends */
+    uint32_t half_open; /* of a connection: one day nothing passes any more; minutes later -ETIMEDOUT */
     uint32_t connect_refused;
-    uint32_t connect_lost;   /* the first packet is lost; it is sent again a second later */
-    uint32_t accept_late;    /* no descriptor free just now: the listener waits for one */
+    uint32_t connect_lost; /* the first packet is lost; it is sent again a second later */
+    uint32_t accept_late;  /* no descriptor free just now: the listener waits for one */
     /* Datagrams. */
     uint32_t datagram_lost;
     uint32_t datagram_twice;
-    uint32_t datagram_late;  /* overtaken by others */
+    uint32_t datagram_late; /* overtaken by others */
     /* Disks. */
-    uint32_t read_error;     /* -EIO */
-    uint32_t read_cut;       /* fewer bytes than there are */
-    uint32_t write_error;    /* -EIO */
+    uint32_t read_error;  /* -EIO */
+    uint32_t read_cut;    /* fewer bytes than there are */
+    uint32_t write_error; /* -EIO */
     uint32_t write_cut;
-    uint32_t write_full;     /* -ENOSPC though there is room */
-    uint32_t sync_error;     /* -EIO, and what was to be synced never will be, though it reads well until a crash */
-    uint32_t disk_slow;      /* up to disk_slow_ns_max */
+    uint32_t write_full; /* -ENOSPC though there is room */
+    uint32_t sync_error; /* -EIO, and what was to be synced never will be, though it reads well until a crash */
+    uint32_t disk_slow; /* up to disk_slow_ns_max */
 
-    uint64_t step_ns_max;    /* what one step of a fiber costs at most */
+    uint64_t step_ns_max; /* what one step of a fiber costs at most */
     uint64_t pause_ns_max;
     uint64_t latency_ns_min; /* of the network, one way */
     uint64_t latency_ns_max;
@@ -74,7 +74,7 @@ struct weir_sim_faults {
     uint64_t disk_slow_ns_max;
     uint32_t socket_bytes_min; /* of a stream's buffer, drawn for each end */
     uint32_t socket_bytes_max;
-    uint64_t disk_bytes_max;   /* of one disk */
+    uint64_t disk_bytes_max; /* of one disk */
 };
 
 /* No faults, small latencies. */
@@ -84,7 +84,8 @@ void weir_sim_faults_none(struct weir_sim_faults *faults);
 void weir_sim_faults_mixed(struct weir_sim_faults *faults, uint64_t seed);
 
 /* A world with `host_count` hosts, their disks empty. `faults` is copied; NULL: none. -EINVAL, -ENOMEM. */
-int weir_sim_open(uint64_t seed, uint32_t host_count, const struct weir_sim_faults *faults, struct weir_sim **sim_out);
+int weir_sim_open(uint64_t seed, uint32_t host_count, const struct weir_sim_faults *faults,
+                  struct weir_sim **sim_out);
 /* After every io is closed. Fibers that have not ended are dropped where they stand. */
 void weir_sim_close(struct weir_sim *sim);
 
@@ -125,7 +126,8 @@ enum weir_sim_end {
 };
 
 /* Run until `until` (asked after each step; NULL: never) is true. Call it again to go on. */
-enum weir_sim_end weir_sim_run(struct weir_sim *sim, bool (*until)(void *context), void *context, uint64_t steps_max);
+enum weir_sim_end weir_sim_run(struct weir_sim *sim, bool (*until)(void *context), void *context,
+                               uint64_t steps_max);
 
 /* ---- Crashes and disks --------------------------------------------------------------------------- */
 
@@ -146,14 +148,16 @@ bool weir_sim_ghost(const struct weir_io *io);
  * Names made or removed are durable after the directory was synced. */
 int weir_sim_disk_mkdir(struct weir_sim *sim, uint32_t host, const char *path);
 int weir_sim_disk_unlink(struct weir_sim *sim, uint32_t host, const char *path);
-int weir_sim_disk_rename(struct weir_sim *sim, uint32_t host, const char *from, const char *to); /* one directory */
-int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path, uint64_t byte_count);
+int weir_sim_disk_rename(struct weir_sim *sim, uint32_t host, const char *from,
+                         const char *to); /* one directory */
+int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path,
+                           uint64_t byte_count);
 int weir_sim_disk_list(struct weir_sim *sim, uint32_t host, const char *path,
                        void (*each)(void *context, const char *name), void *context);
 /* Make everything durable, names too: the state a test starts from. */
 void weir_sim_disk_settle(struct weir_sim *sim, uint32_t host);
 /* Copy up to byte_count bytes at `offset` of a file as it reads now. Bytes copied, or -ENOENT. */
-int64_t weir_sim_disk_peek(struct weir_sim *sim, uint32_t host, const char *path, uint64_t offset, void *bytes,
-                           size_t byte_count);
+int64_t weir_sim_disk_peek(struct weir_sim *sim, uint32_t host, const char *path, uint64_t offset,
+                           void *bytes, size_t byte_count);
 
 #endif

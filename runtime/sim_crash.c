@@ -15,7 +15,8 @@ enum fate_of_disk { KEEPS_ALL, KEEPS_NONE, KEEPS_SOME, FATES };
 
 struct judge {
     struct weir_sim *sim;
-    enum fate_of_disk fate; /* of one file or directory: whole disks that keep or lose all are likely ones */
+    enum fate_of_disk
+        fate; /* of one file or directory: whole disks that keep or lose all are likely ones */
 };
 
 static bool keeps(const struct judge *judge)
@@ -26,7 +27,8 @@ static bool keeps(const struct judge *judge)
 }
 
 /* Each sector of a torn write by itself. */
-static void tear(struct weir_sim *sim, struct weir_sim_inode *inode, const struct weir_sim_change *change)
+static void tear(struct weir_sim *sim, struct weir_sim_inode *inode,
+                 const struct weir_sim_change *change)
 {
     for (uint64_t done = 0; done < change->byte_count;) {
         uint64_t at = change->offset + done;
@@ -39,7 +41,8 @@ static void tear(struct weir_sim *sim, struct weir_sim_inode *inode, const struc
     }
 }
 
-static void judge_change(const struct judge *judge, struct weir_sim_inode *inode, const struct weir_sim_change *change)
+static void judge_change(const struct judge *judge, struct weir_sim_inode *inode,
+                         const struct weir_sim_change *change)
 {
     bool write = change->kind == WEIR_SIM_CHANGE_WRITE;
     if (write && judge->fate == KEEPS_SOME && weir_sim_chance(judge->sim, 300000))
@@ -48,7 +51,8 @@ static void judge_change(const struct judge *judge, struct weir_sim_inode *inode
         weir_sim_change_apply(inode, change);
     else if (write && judge->fate == KEEPS_SOME && weir_sim_chance(judge->sim, 200000) &&
              inode->medium.size < change->offset + change->byte_count)
-        weir_sim_content_resize(&inode->medium, change->offset + change->byte_count); /* the size without the bytes */
+        weir_sim_content_resize(
+            &inode->medium, change->offset + change->byte_count); /* the size without the bytes */
 }
 
 /* ---- Copying ---- */
@@ -66,7 +70,8 @@ static void copy_entries(struct weir_list *to, const struct weir_list *from)
     }
 }
 
-static void copy_changes(struct weir_sim_disk *disk, struct weir_sim_inode *to, const struct weir_sim_inode *from)
+static void copy_changes(struct weir_sim_disk *disk, struct weir_sim_inode *to,
+                         const struct weir_sim_inode *from)
 {
     WEIR_LIST_EACH(node, &from->changes) {
         const struct weir_sim_change *change = WEIR_CONTAINER(node, struct weir_sim_change, node);
@@ -109,7 +114,8 @@ static void lose_power(struct weir_sim *sim, struct weir_sim_inode *inode)
     weir_sim_content_resize(&inode->now, 0);
     copy_content(&inode->now, &inode->medium);
     while (!weir_list_empty(&inode->entries)) {
-        const struct weir_sim_entry *entry = WEIR_CONTAINER(inode->entries.next, struct weir_sim_entry, node);
+        const struct weir_sim_entry *entry = WEIR_CONTAINER(inode->entries.next,
+                                                            struct weir_sim_entry, node);
         weir_sim_entry_set(&inode->entries, entry->name, NULL);
     }
     WEIR_LIST_EACH(node, &inode->medium_entries) {

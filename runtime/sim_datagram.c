@@ -31,7 +31,8 @@ static bool in_use(struct weir_sim *sim, const struct weir_sim_name *name, bool 
 
 static bool multicast(const struct weir_sim_name *name)
 {
-    return name->ip[0] == 0xff || (name->ip[10] == 0xff && name->ip[12] >= 224 && name->ip[12] <= 239);
+    return name->ip[0] == 0xff ||
+           (name->ip[10] == 0xff && name->ip[12] >= 224 && name->ip[12] <= 239);
 }
 
 int weir_sim_datagram_open(struct weir_sim_io *io, const struct weir_io_datagram *how, int *fd_out)
@@ -46,7 +47,8 @@ int weir_sim_datagram_open(struct weir_sim_io *io, const struct weir_io_datagram
     if (result < 0)
         return result;
     if (how->group != NULL) {
-        socklen_t bytes = how->group->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+        socklen_t bytes = how->group->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                           : sizeof(struct sockaddr_in6);
         weir_sim_name_read(io, how->group, bytes, &group);
         if (!multicast(&group))
             return -EINVAL;
@@ -84,7 +86,8 @@ static void arrives(struct weir_sim *sim, void *context, uint64_t value)
 }
 
 /* What the receiver sees of a socket that is bound to any address: the one the packet left by. */
-static struct weir_sim_name sender_name(const struct weir_sim_datagram *from, const struct weir_sim_datagram *to)
+static struct weir_sim_name sender_name(const struct weir_sim_datagram *from,
+                                        const struct weir_sim_datagram *to)
 {
     struct weir_sim_name name = from->name;
     if (!name.any)
@@ -113,7 +116,9 @@ static void post(struct weir_sim *sim, struct weir_sim_datagram *from, struct we
         weir_list_init(&packet->queue);
         weir_sim_iov_read(armed->iov, armed->iov_count, 0, packet->bytes, byte_count);
         weir_list_push_back(&sim->packets, &packet->node);
-        uint64_t late_ns = weir_sim_chance(sim, sim->faults.datagram_late) ? weir_sim_below(sim, LATE_NS_MAX) : 0;
+        uint64_t late_ns = weir_sim_chance(sim, sim->faults.datagram_late)
+                               ? weir_sim_below(sim, LATE_NS_MAX)
+                               : 0;
         weir_sim_at(sim, sim->now_ns + sim->faults.latency_ns_min + late_ns, arrives, packet, 0);
     }
 }
@@ -124,11 +129,12 @@ static bool reaches(const struct weir_sim_datagram *to, const struct weir_sim_na
         return false;
     if (!multicast(name))
         return weir_sim_name_takes(&to->name, name);
-    return to->group.family != 0 && to->name.port == name->port && memcmp(to->group.ip, name->ip, 16) == 0;
+    return to->group.family != 0 && to->name.port == name->port &&
+           memcmp(to->group.ip, name->ip, 16) == 0;
 }
 
-static void post_all(struct weir_sim *sim, struct weir_sim_datagram *from, const struct weir_sim_name *name,
-                     const struct weir_io_op *armed)
+static void post_all(struct weir_sim *sim, struct weir_sim_datagram *from,
+                     const struct weir_sim_name *name, const struct weir_io_op *armed)
 {
     struct weir_sim_datagram *drawn = NULL;
     uint64_t count = 0;

@@ -94,7 +94,8 @@ void weir_sim_entry_set(struct weir_list *entries, const char *name, struct weir
     }
 }
 
-struct weir_sim_inode *weir_sim_inode_parent(struct weir_sim_disk *disk, const char *path, const char **name_out)
+struct weir_sim_inode *weir_sim_inode_parent(struct weir_sim_disk *disk, const char *path,
+                                             const char **name_out)
 {
     struct weir_sim_inode *directory = disk->root;
     for (;;) {
@@ -143,7 +144,8 @@ void weir_sim_content_resize(struct weir_sim_content *content, uint64_t byte_cou
     content->size = byte_count;
 }
 
-void weir_sim_content_write(struct weir_sim_content *content, uint64_t offset, const void *bytes, uint64_t byte_count)
+void weir_sim_content_write(struct weir_sim_content *content, uint64_t offset, const void *bytes,
+                            uint64_t byte_count)
 {
     if (byte_count == 0)
         return;
@@ -176,7 +178,8 @@ void weir_sim_change_bytes(struct weir_sim_disk *disk, struct weir_sim_inode *in
     disk->bytes_used += inode->now.size - size;
 }
 
-void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *inode, uint64_t byte_count)
+void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *inode,
+                          uint64_t byte_count)
 {
     struct weir_sim_change *change = new_change(disk, inode, WEIR_SIM_CHANGE_TRUNCATE, 0);
     change->offset = byte_count;
@@ -184,8 +187,8 @@ void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *ino
     weir_sim_content_resize(&inode->now, byte_count);
 }
 
-void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *directory, const char *name,
-                          struct weir_sim_inode *inode)
+void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *directory,
+                          const char *name, struct weir_sim_inode *inode)
 {
     enum weir_sim_change_kind kind = inode != NULL ? WEIR_SIM_CHANGE_LINK : WEIR_SIM_CHANGE_UNLINK;
     struct weir_sim_change *change = new_change(disk, directory, kind, strlen(name) + 1);
@@ -249,7 +252,8 @@ int weir_sim_disk_unlink(struct weir_sim *sim, uint32_t host, const char *path)
     struct weir_sim_disk *disk = sim->hosts[host].disk;
     const char *name;
     struct weir_sim_inode *parent = weir_sim_inode_parent(disk, path, &name);
-    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, name) : NULL;
+    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, name)
+                                                  : NULL;
     if (entry == NULL)
         return -ENOENT;
     if (entry->inode->directory && !weir_list_empty(&entry->inode->entries))
@@ -266,14 +270,16 @@ int weir_sim_disk_rename(struct weir_sim *sim, uint32_t host, const char *from, 
     const char *new_name;
     struct weir_sim_inode *parent = weir_sim_inode_parent(disk, from, &old_name);
     struct weir_sim_inode *other = weir_sim_inode_parent(disk, to, &new_name);
-    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, old_name) : NULL;
+    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, old_name)
+                                                  : NULL;
     if (entry == NULL || other == NULL || *new_name == 0)
         return -ENOENT;
     if (parent != other)
         return -EXDEV;
     size_t old_bytes = strlen(old_name) + 1;
     size_t new_bytes = strlen(new_name) + 1;
-    struct weir_sim_change *change = new_change(disk, parent, WEIR_SIM_CHANGE_RENAME, old_bytes + new_bytes);
+    struct weir_sim_change *change = new_change(disk, parent, WEIR_SIM_CHANGE_RENAME,
+                                                old_bytes + new_bytes);
     memcpy(change->bytes, old_name, old_bytes);
     memcpy(change->bytes + old_bytes, new_name, new_bytes);
     change->inode = entry->inode;
@@ -283,7 +289,8 @@ int weir_sim_disk_rename(struct weir_sim *sim, uint32_t host, const char *from, 
     return 0;
 }
 
-int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path, uint64_t byte_count)
+int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path,
+                           uint64_t byte_count)
 {
     struct weir_sim_disk *disk = sim->hosts[host].disk;
     struct weir_sim_inode *inode = weir_sim_inode_find(disk, path);
@@ -314,8 +321,8 @@ void weir_sim_disk_settle(struct weir_sim *sim, uint32_t host)
         weir_sim_inode_sync(WEIR_CONTAINER(node, struct weir_sim_inode, node), UINT64_MAX, false);
 }
 
-int64_t weir_sim_disk_peek(struct weir_sim *sim, uint32_t host, const char *path, uint64_t offset, void *bytes,
-                           size_t byte_count)
+int64_t weir_sim_disk_peek(struct weir_sim *sim, uint32_t host, const char *path, uint64_t offset,
+                           void *bytes, size_t byte_count)
 {
     const struct weir_sim_inode *inode = weir_sim_inode_find(sim->hosts[host].disk, path);
     if (inode == NULL || inode->directory)

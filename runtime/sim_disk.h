@@ -37,7 +37,7 @@ struct weir_sim_inode {
     struct weir_sim_content medium;
     struct weir_list entries; /* of a directory, now */
     struct weir_list medium_entries;
-    struct weir_list changes; /* oldest first */
+    struct weir_list changes;    /* oldest first */
     struct weir_sim_inode *copy; /* while the disk is copied */
 };
 
@@ -80,17 +80,21 @@ void weir_sim_disk_drop(struct weir_sim_disk *disk);
 struct weir_sim_inode *weir_sim_inode_new(struct weir_sim_disk *disk, bool directory);
 struct weir_sim_inode *weir_sim_inode_find(struct weir_sim_disk *disk, const char *path);
 /* The directory of a path, and its last part. NULL: there is no such directory. */
-struct weir_sim_inode *weir_sim_inode_parent(struct weir_sim_disk *disk, const char *path, const char **name_out);
+struct weir_sim_inode *weir_sim_inode_parent(struct weir_sim_disk *disk, const char *path,
+                                             const char **name_out);
 struct weir_sim_entry *weir_sim_entry_find(struct weir_list *entries, const char *name);
-void weir_sim_entry_set(struct weir_list *entries, const char *name, struct weir_sim_inode *inode); /* NULL: remove */
-void weir_sim_content_write(struct weir_sim_content *content, uint64_t offset, const void *bytes, uint64_t byte_count);
+void weir_sim_entry_set(struct weir_list *entries, const char *name,
+                        struct weir_sim_inode *inode); /* NULL: remove */
+void weir_sim_content_write(struct weir_sim_content *content, uint64_t offset, const void *bytes,
+                            uint64_t byte_count);
 void weir_sim_content_resize(struct weir_sim_content *content, uint64_t byte_count);
 /* Make a change now and note it. */
 void weir_sim_change_bytes(struct weir_sim_disk *disk, struct weir_sim_inode *inode, uint64_t offset,
                            const struct iovec *iov, uint32_t iov_count, uint64_t byte_count);
-void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *inode, uint64_t byte_count);
-void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *directory, const char *name,
-                          struct weir_sim_inode *inode);
+void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *inode,
+                          uint64_t byte_count);
+void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *directory,
+                          const char *name, struct weir_sim_inode *inode);
 void weir_sim_change_apply(struct weir_sim_inode *inode, const struct weir_sim_change *change);
 /* Changes with numbers up to `mark` are on the medium now, or (lost) never will be. */
 void weir_sim_inode_sync(struct weir_sim_inode *inode, uint64_t mark, bool lost);

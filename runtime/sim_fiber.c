@@ -138,8 +138,8 @@ static void fiber_main(unsigned int high, unsigned int low)
 static uint8_t *take_stack(void)
 {
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *memory =
-        mmap(NULL, STACK_BYTES + page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    uint8_t *memory = mmap(NULL, STACK_BYTES + page_bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
     mprotect(memory, page_bytes, PROT_NONE);
@@ -222,9 +222,10 @@ void weir_sim_fiber_wait(struct weir_sim *sim, struct weir_sim_io *io, uint64_t 
 {
     struct weir_sim_fiber *fiber = sim->scheduler->running;
     if (io != NULL && deadline_ns > sim->now_ns && weir_sim_chance(sim, sim->faults.spurious_wake))
-        deadline_ns = weir_sim_between(sim, sim->now_ns, deadline_ns < sim->now_ns + SPURIOUS_NS_MAX
-                                                             ? deadline_ns
-                                                             : sim->now_ns + SPURIOUS_NS_MAX);
+        deadline_ns = weir_sim_between(sim, sim->now_ns,
+                                       deadline_ns < sim->now_ns + SPURIOUS_NS_MAX
+                                           ? deadline_ns
+                                           : sim->now_ns + SPURIOUS_NS_MAX);
     fiber->io = io;
     fiber->deadline_ns = deadline_ns;
     switch_back(fiber);
@@ -286,8 +287,8 @@ static struct weir_sim_fiber *draw(struct weir_sim *sim)
             highest->rank = weir_sim_random(sim);
         return highest;
     }
-    if (scheduler->liking == LIKES_LAST && scheduler->ran_last != NULL && can_go(sim, scheduler->ran_last) &&
-        weir_sim_chance(sim, 900000))
+    if (scheduler->liking == LIKES_LAST && scheduler->ran_last != NULL &&
+        can_go(sim, scheduler->ran_last) && weir_sim_chance(sim, 900000))
         return scheduler->ran_last;
     uint64_t pick = weir_sim_below(sim, count);
     for (struct weir_sim_fiber *fiber = scheduler->first;; fiber = fiber->next)
@@ -312,7 +313,8 @@ static bool jump(struct weir_sim *sim)
 
 static bool all_ended(const struct weir_sim *sim)
 {
-    for (const struct weir_sim_fiber *fiber = sim->scheduler->first; fiber != NULL; fiber = fiber->next)
+    for (const struct weir_sim_fiber *fiber = sim->scheduler->first; fiber != NULL;
+         fiber = fiber->next)
         if (!fiber->ended)
             return false;
     return true;
@@ -329,7 +331,8 @@ static void step(struct weir_sim *sim, struct weir_sim_fiber *fiber)
     weir_sim_pass(sim, 50 + weir_sim_below(sim, sim->faults.step_ns_max + 1));
 }
 
-enum weir_sim_end weir_sim_run(struct weir_sim *sim, bool (*until)(void *context), void *context, uint64_t steps_max)
+enum weir_sim_end weir_sim_run(struct weir_sim *sim, bool (*until)(void *context), void *context,
+                               uint64_t steps_max)
 {
     scheduler_of(sim);
     WEIR_ASSERT(!weir_sim_on_fiber(sim));
@@ -357,6 +360,7 @@ void weir_sim_fibers_dump(struct weir_sim *sim, int fd)
     for (struct weir_sim_fiber *fiber = sim->scheduler->first; fiber != NULL; fiber = fiber->next)
         dprintf(fd, "  fiber %s: %s, io %d%s, deadline %llu\n", fiber->name,
                 fiber->ended ? "ended" : (can_go(sim, fiber) ? "can go" : "waits"),
-                fiber->io != NULL ? (int)fiber->io->index : -1, has_something(fiber->io) ? " (has something)" : "",
+                fiber->io != NULL ? (int)fiber->io->index : -1,
+                has_something(fiber->io) ? " (has something)" : "",
                 (unsigned long long)fiber->deadline_ns);
 }

@@ -32,7 +32,8 @@ void weir_sim_disk_submit(struct weir_sim_op *op)
     op->event = weir_sim_at(sim, sim->now_ns + delay_ns, perform_later, op, 0);
 }
 
-static int open_inode(struct weir_sim_disk *disk, const struct weir_io_op *armed, struct weir_sim_inode **inode_out)
+static int open_inode(struct weir_sim_disk *disk, const struct weir_io_op *armed,
+                      struct weir_sim_inode **inode_out)
 {
     int flags = armed->open_flags;
     const char *name;
@@ -100,7 +101,8 @@ static int read_file(struct weir_sim_op *op, const struct weir_sim_file *file)
         byte_count = size - armed->offset;
     if (weir_sim_chance(sim, sim->faults.read_cut))
         byte_count = 1 + weir_sim_below(sim, byte_count);
-    weir_sim_iov_write(armed->iov, armed->iov_count, file->inode->now.bytes + armed->offset, byte_count);
+    weir_sim_iov_write(armed->iov, armed->iov_count, file->inode->now.bytes + armed->offset,
+                       byte_count);
     return (int)byte_count;
 }
 
@@ -117,7 +119,9 @@ static int write_file(struct weir_sim_op *op, const struct weir_sim_file *file)
     if (byte_count > WRITE_BYTES_MAX)
         byte_count = WRITE_BYTES_MAX;
     uint64_t offset = (file->flags & O_APPEND) ? file->inode->now.size : armed->offset;
-    uint64_t room = sim->faults.disk_bytes_max > disk->bytes_used ? sim->faults.disk_bytes_max - disk->bytes_used : 0;
+    uint64_t room = sim->faults.disk_bytes_max > disk->bytes_used
+                        ? sim->faults.disk_bytes_max - disk->bytes_used
+                        : 0;
     uint64_t end_max = file->inode->now.size + room;
     if (byte_count > 0 && (offset >= end_max || weir_sim_chance(sim, sim->faults.write_full)))
         return -ENOSPC;

@@ -26,14 +26,16 @@ static int read_ip(struct weir_sim_name *name)
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     static const uint8_t v6_loopback[16] = {[15] = 1};
     static const uint8_t zero[16];
-    if (memcmp(name->ip, zero, 16) == 0 || (memcmp(name->ip, mapped, 12) == 0 && memcmp(name->ip + 12, zero, 4) == 0)) {
+    if (memcmp(name->ip, zero, 16) == 0 ||
+        (memcmp(name->ip, mapped, 12) == 0 && memcmp(name->ip + 12, zero, 4) == 0)) {
         name->any = true;
         return 0;
     }
-    if (memcmp(name->ip, v6_loopback, 16) == 0 || (memcmp(name->ip, mapped, 12) == 0 && name->ip[12] == 127))
+    if (memcmp(name->ip, v6_loopback, 16) == 0 ||
+        (memcmp(name->ip, mapped, 12) == 0 && name->ip[12] == 127))
         return 0;
-    if (memcmp(name->ip, mapped, 12) == 0 && name->ip[12] == 10 && name->ip[13] == 0 && name->ip[14] == 0 &&
-        name->ip[15] > 0) {
+    if (memcmp(name->ip, mapped, 12) == 0 && name->ip[12] == 10 && name->ip[13] == 0 &&
+        name->ip[14] == 0 && name->ip[15] > 0) {
         name->host = name->ip[15] - 1u;
         return 0;
     }
@@ -49,7 +51,8 @@ int weir_sim_name_read(struct weir_sim_io *io, const struct sockaddr *address, s
     if (address->sa_family == AF_UNIX) {
         const struct sockaddr_un *local = (const void *)address;
         size_t room = bytes - offsetof(struct sockaddr_un, sun_path);
-        memcpy(name_out->path, local->sun_path, room < sizeof(name_out->path) ? room : sizeof(name_out->path) - 1);
+        memcpy(name_out->path, local->sun_path,
+               room < sizeof(name_out->path) ? room : sizeof(name_out->path) - 1);
         return name_out->path[0] != 0 ? 0 : -EINVAL;
     }
     if (address->sa_family == AF_INET) {
@@ -66,14 +69,16 @@ int weir_sim_name_read(struct weir_sim_io *io, const struct sockaddr *address, s
     return read_ip(name_out);
 }
 
-void weir_sim_name_write(const struct weir_sim_name *name, struct sockaddr_storage *address_out, socklen_t *bytes_out)
+void weir_sim_name_write(const struct weir_sim_name *name, struct sockaddr_storage *address_out,
+                         socklen_t *bytes_out)
 {
     memset(address_out, 0, sizeof(*address_out));
     address_out->ss_family = name->family;
     if (name->family == AF_UNIX) {
         struct sockaddr_un *local = (void *)address_out;
         memcpy(local->sun_path, name->path, sizeof(local->sun_path));
-        *bytes_out = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name->path) + (name->path[0] != 0));
+        *bytes_out = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name->path) +
+                                 (name->path[0] != 0));
     } else if (name->family == AF_INET) {
         struct sockaddr_in *v4 = (void *)address_out;
         v4->sin_port = htons(name->port);
@@ -97,7 +102,8 @@ bool weir_sim_name_takes(const struct weir_sim_name *bound, const struct weir_si
 }
 
 int weir_sim_name_bind(struct weir_sim_io *io, struct weir_sim_name *name,
-                       bool (*in_use)(struct weir_sim *sim, const struct weir_sim_name *name, bool reuse_port),
+                       bool (*in_use)(struct weir_sim *sim, const struct weir_sim_name *name,
+                                      bool reuse_port),
                        bool reuse_port)
 {
     if (name->host != io->host->index)
@@ -188,7 +194,8 @@ static int listener_accept(struct weir_sim_listener *listener, struct weir_sim_o
         return 0;
     if (weir_sim_chance(sim, sim->faults.accept_late)) {
         op->io->io.counters.accept_backoffs++;
-        op->event = weir_sim_at(sim, sim->now_ns + weir_sim_below(sim, 100 * WEIR_MS_NS), weir_sim_op_again, op, 0);
+        op->event = weir_sim_at(sim, sim->now_ns + weir_sim_below(sim, 100 * WEIR_MS_NS),
+                                weir_sim_op_again, op, 0);
         return 0;
     }
     struct weir_list *node = weir_list_pop_front(&listener->backlog);
@@ -233,10 +240,12 @@ static void connect_over(struct weir_sim *sim, void *context, uint64_t value)
 
 static void answer(struct weir_sim *sim, struct weir_sim_stream *stream, int result)
 {
-    weir_sim_at(sim, sim->now_ns + weir_sim_latency(sim), connect_over, stream, (uint64_t)(int64_t)result);
+    weir_sim_at(sim, sim->now_ns + weir_sim_latency(sim), connect_over, stream,
+                (uint64_t)(int64_t)result);
 }
 
-static void join_backlog(struct weir_sim *sim, struct weir_sim_listener *listener, struct weir_sim_stream *stream)
+static void join_backlog(struct weir_sim *sim, struct weir_sim_listener *listener,
+                         struct weir_sim_stream *stream)
 {
     struct weir_sim_stream *other = weir_sim_stream_new(sim, &sim->hosts[listener->name.host]);
     other->state = WEIR_SIM_STREAM_OPEN;
@@ -259,7 +268,8 @@ static void connect_arrives(struct weir_sim *sim, void *context, uint64_t value)
     bool unix_path = stream->remote.family == AF_UNIX;
     if (listener == NULL || weir_sim_chance(sim, sim->faults.connect_refused))
         answer(sim, stream, unix_path && listener == NULL ? -ENOENT : -ECONNREFUSED);
-    else if (listener->backlog_count < listener->backlog_max && !weir_sim_chance(sim, sim->faults.connect_lost))
+    else if (listener->backlog_count < listener->backlog_max &&
+             !weir_sim_chance(sim, sim->faults.connect_lost))
         join_backlog(sim, listener, stream);
     else if (stream->tries++ < CONNECT_TRIES_MAX)
         weir_sim_at(sim, sim->now_ns + WEIR_S_NS, connect_arrives, stream, 0);
@@ -329,7 +339,9 @@ static struct weir_sim_op **place_of(const struct weir_sim_op *op)
 void weir_sim_net_submit(struct weir_sim_op *op)
 {
     if (wrong_kind(op)) {
-        weir_sim_op_finish(op, op->op->kind == WEIR_IO_READ || op->op->kind == WEIR_IO_WRITE ? -ESPIPE : -ENOTSOCK);
+        weir_sim_op_finish(op, op->op->kind == WEIR_IO_READ || op->op->kind == WEIR_IO_WRITE
+                                   ? -ESPIPE
+                                   : -ENOTSOCK);
         return;
     }
     WEIR_ASSERT(op->fd->object != NULL); /* not under a CLOSE */
@@ -402,8 +414,8 @@ void weir_sim_net_close(struct weir_sim *sim, struct weir_sim_fd *fd)
         weir_sim_datagram_close(fd->object);
 }
 
-int weir_sim_net_address(struct weir_sim *sim, int fd, bool peer, struct sockaddr_storage *address_out,
-                         socklen_t *bytes_out)
+int weir_sim_net_address(struct weir_sim *sim, int fd, bool peer,
+                         struct sockaddr_storage *address_out, socklen_t *bytes_out)
 {
     const struct weir_sim_fd *found = weir_sim_fd_find(sim, fd);
     if (found == NULL)

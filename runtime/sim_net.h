@@ -16,7 +16,7 @@
 /* An address, made comparable. */
 struct weir_sim_name {
     uint32_t host;
-    uint16_t port; /* 0 with a path */
+    uint16_t port;      /* 0 with a path */
     sa_family_t family; /* as it was given, for showing it again */
     bool any;
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -49,9 +49,9 @@ struct weir_sim_stream {
     struct weir_sim_pipe in;
     struct weir_sim_name local;
     struct weir_sim_name remote;
-    int error;     /* pending: every operation answers it */
+    int error;      /* pending: every operation answers it */
     uint32_t tries; /* of the connect */
-    bool dark;     /* nothing passes any more */
+    bool dark;      /* nothing passes any more */
     bool ghost;
     struct weir_sim_op *recv;
     struct weir_sim_op *send; /* or the connect */
@@ -98,16 +98,18 @@ struct weir_sim_datagram {
 /* ---- sim_net.c: names, listeners, connecting, and the way from an operation to its object ---- */
 int weir_sim_name_read(struct weir_sim_io *io, const struct sockaddr *address, socklen_t bytes,
                        struct weir_sim_name *name_out);
-void weir_sim_name_write(const struct weir_sim_name *name, struct sockaddr_storage *address_out, socklen_t *bytes_out);
+void weir_sim_name_write(const struct weir_sim_name *name, struct sockaddr_storage *address_out,
+                         socklen_t *bytes_out);
 bool weir_sim_name_takes(const struct weir_sim_name *bound, const struct weir_sim_name *to);
 /* Fill in a free port where it is 0; -EADDRINUSE, -EADDRNOTAVAIL. `used` says whether a bound one is in the way. */
 int weir_sim_name_bind(struct weir_sim_io *io, struct weir_sim_name *name,
-                       bool (*in_use)(struct weir_sim *sim, const struct weir_sim_name *name, bool reuse_port),
+                       bool (*in_use)(struct weir_sim *sim, const struct weir_sim_name *name,
+                                      bool reuse_port),
                        bool reuse_port);
 int weir_sim_net_listen(struct weir_sim_io *io, const struct weir_io_listen *how, int *fd_out);
 int weir_sim_net_stream(struct weir_sim_io *io, int family, int *fd_out);
-int weir_sim_net_address(struct weir_sim *sim, int fd, bool peer, struct sockaddr_storage *address_out,
-                         socklen_t *bytes_out);
+int weir_sim_net_address(struct weir_sim *sim, int fd, bool peer,
+                         struct sockaddr_storage *address_out, socklen_t *bytes_out);
 void weir_sim_net_submit(struct weir_sim_op *op);
 int weir_sim_net_try(struct weir_sim_op *op); /* how many times it called done with more == true */
 void weir_sim_net_cancel(struct weir_sim_op *op); /* the object forgets the operation */
@@ -118,7 +120,8 @@ void weir_sim_net_free(struct weir_sim *sim);
 /* ---- sim_stream.c: connected streams ---- */
 struct weir_sim_stream *weir_sim_stream_new(struct weir_sim *sim, struct weir_sim_host *host);
 /* Two ends that know each other; draws what will go wrong between them. */
-void weir_sim_stream_join(struct weir_sim *sim, struct weir_sim_stream *a, struct weir_sim_stream *b);
+void weir_sim_stream_join(struct weir_sim *sim, struct weir_sim_stream *a,
+                          struct weir_sim_stream *b);
 int weir_sim_stream_recv(struct weir_sim_stream *stream, struct weir_sim_op *op);
 void weir_sim_stream_send(struct weir_sim_stream *stream, struct weir_sim_op *op);
 bool weir_sim_stream_readable(const struct weir_sim_stream *stream);

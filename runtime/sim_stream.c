@@ -21,7 +21,8 @@ struct weir_sim_stream *weir_sim_stream_new(struct weir_sim *sim, struct weir_si
     struct weir_sim_stream *stream = weir_sim_alloc(sizeof(*stream));
     stream->host = host;
     weir_list_init(&stream->backlog);
-    stream->in.capacity = weir_sim_between(sim, sim->faults.socket_bytes_min, sim->faults.socket_bytes_max);
+    stream->in.capacity = weir_sim_between(sim, sim->faults.socket_bytes_min,
+                                           sim->faults.socket_bytes_max);
     if (stream->in.capacity == 0)
         stream->in.capacity = 1;
     stream->in.bytes = weir_sim_alloc(stream->in.capacity);
@@ -52,7 +53,8 @@ static uint64_t arrival_ns(struct weir_sim *sim, struct weir_sim_stream *to, uin
 static void reset_arrives(struct weir_sim *sim, void *context, uint64_t error)
 {
     struct weir_sim_stream *stream = context;
-    if (stream->state == WEIR_SIM_STREAM_CLOSED || stream->error != 0 || (stream->dark && error != ETIMEDOUT))
+    if (stream->state == WEIR_SIM_STREAM_CLOSED || stream->error != 0 ||
+        (stream->dark && error != ETIMEDOUT))
         return;
     stream->error = (int)error;
     if (weir_sim_chance(sim, 500000))
@@ -100,7 +102,8 @@ static void goes_dark(struct weir_sim *sim, void *context, uint64_t value)
     struct weir_sim_stream *stream = context;
     (void)value;
     stream->dark = true;
-    weir_sim_at(sim, sim->now_ns + weir_sim_between(sim, WEIR_S_NS, 300 * WEIR_S_NS), reset_arrives, stream, ETIMEDOUT);
+    weir_sim_at(sim, sim->now_ns + weir_sim_between(sim, WEIR_S_NS, 300 * WEIR_S_NS), reset_arrives,
+                stream, ETIMEDOUT);
 }
 
 void weir_sim_stream_join(struct weir_sim *sim, struct weir_sim_stream *a, struct weir_sim_stream *b)
@@ -116,7 +119,8 @@ void weir_sim_stream_join(struct weir_sim *sim, struct weir_sim_stream *a, struc
 
 /* ---- Sending ---- */
 
-static void pipe_write(struct weir_sim_pipe *pipe, const struct iovec *iov, uint32_t iov_count, uint64_t byte_count)
+static void pipe_write(struct weir_sim_pipe *pipe, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t byte_count)
 {
     uint64_t at = pipe->written % pipe->capacity;
     uint64_t first = pipe->capacity - at < byte_count ? pipe->capacity - at : byte_count;
@@ -127,13 +131,15 @@ static void pipe_write(struct weir_sim_pipe *pipe, const struct iovec *iov, uint
 
 static void send_off(struct weir_sim *sim, struct weir_sim_stream *to, uint64_t from, uint64_t up_to)
 {
-    for (uint64_t segments = 1 + weir_sim_below(sim, SEGMENTS_MAX); segments > 0 && from < up_to; segments--) {
+    for (uint64_t segments = 1 + weir_sim_below(sim, SEGMENTS_MAX); segments > 0 && from < up_to;
+         segments--) {
         from = segments == 1 ? up_to : from + 1 + weir_sim_below(sim, up_to - from);
         weir_sim_at(sim, arrival_ns(sim, to, weir_sim_latency(sim)), bytes_arrive, to, from);
     }
 }
 
-static int send_some(struct weir_sim *sim, struct weir_sim_stream *stream, const struct weir_io_op *armed)
+static int send_some(struct weir_sim *sim, struct weir_sim_stream *stream,
+                     const struct weir_io_op *armed)
 {
     struct weir_sim_stream *to = stream->peer;
     uint64_t room = to->in.capacity - (to->in.written - to->in.taken);
@@ -203,7 +209,8 @@ static void hand_bytes(struct weir_sim_stream *stream, struct weir_sim_op *op, u
     WEIR_ASSERT(bytes != NULL);
     for (uint64_t done = 0; done < byte_count;) {
         uint64_t at = (pipe->taken + done) % pipe->capacity;
-        uint64_t some = pipe->capacity - at < byte_count - done ? pipe->capacity - at : byte_count - done;
+        uint64_t some = pipe->capacity - at < byte_count - done ? pipe->capacity - at
+                                                                : byte_count - done;
         memcpy(bytes + done, pipe->bytes + at, some);
         done += some;
     }
@@ -232,7 +239,8 @@ int weir_sim_stream_recv(struct weir_sim_stream *stream, struct weir_sim_op *op)
     }
     if (weir_sim_chance(sim, sim->faults.recv_starved)) {
         op->io->io.counters.recv_starved++;
-        op->event = weir_sim_at(sim, sim->now_ns + weir_sim_below(sim, STARVED_NS_MAX), weir_sim_op_again, op, 0);
+        op->event = weir_sim_at(sim, sim->now_ns + weir_sim_below(sim, STARVED_NS_MAX),
+                                weir_sim_op_again, op, 0);
         return 0;
     }
     if (weir_sim_chance(sim, sim->faults.read_short))

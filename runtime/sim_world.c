@@ -116,8 +116,8 @@ static void sift_down(struct weir_sim_event **heap, uint32_t count)
     }
 }
 
-struct weir_sim_event *weir_sim_at(struct weir_sim *sim, uint64_t at_ns, weir_sim_event_fn fire, void *context,
-                                   uint64_t value)
+struct weir_sim_event *weir_sim_at(struct weir_sim *sim, uint64_t at_ns, weir_sim_event_fn fire,
+                                   void *context, uint64_t value)
 {
     if (sim->event_count == sim->event_room) {
         sim->event_room = sim->event_room > 0 ? 2 * sim->event_room : 64;
@@ -221,14 +221,17 @@ void weir_sim_fd_free(struct weir_sim *sim, int fd)
 
 void weir_sim_mix(struct weir_sim *sim, uint64_t value)
 {
-    sim->hash = weir_hash_mix(sim->hash ^ value ^ 0x9e3779b97f4a7c15u, sim->hash | 0xe7037ed1a0b428dbu) + value;
+    sim->hash = weir_hash_mix(sim->hash ^ value ^ 0x9e3779b97f4a7c15u,
+                              sim->hash | 0xe7037ed1a0b428dbu) +
+                value;
 }
 
-void weir_sim_note(struct weir_sim *sim, const struct weir_sim_io *io, const char *what, int fd, int64_t result,
-                   bool more)
+void weir_sim_note(struct weir_sim *sim, const struct weir_sim_io *io, const char *what, int fd,
+                   int64_t result, bool more)
 {
     struct weir_sim_note *note = &sim->notes[sim->note_count++ % WEIR_SIM_NOTES];
-    *note = (struct weir_sim_note){sim->now_ns, sim->steps, what, io != NULL ? io->index : UINT32_MAX, fd, result, more};
+    *note = (struct weir_sim_note){
+        sim->now_ns, sim->steps, what, io != NULL ? io->index : UINT32_MAX, fd, result, more};
     weir_sim_mix(sim, sim->now_ns);
     weir_sim_mix(sim, (uint64_t)note->io << 32 | (uint32_t)fd);
     weir_sim_mix(sim, (uint64_t)result * 2 + more);
@@ -236,17 +239,17 @@ void weir_sim_note(struct weir_sim *sim, const struct weir_sim_io *io, const cha
 
 void weir_sim_dump(struct weir_sim *sim, int fd)
 {
-    dprintf(fd, "seed %llu, step %llu, now %llu ns, next event %llu ns\n", (unsigned long long)sim->seed,
-            (unsigned long long)sim->steps, (unsigned long long)sim->now_ns,
-            (unsigned long long)weir_sim_next_event_ns(sim));
+    dprintf(fd, "seed %llu, step %llu, now %llu ns, next event %llu ns\n",
+            (unsigned long long)sim->seed, (unsigned long long)sim->steps,
+            (unsigned long long)sim->now_ns, (unsigned long long)weir_sim_next_event_ns(sim));
     weir_sim_fibers_dump(sim, fd);
     uint64_t first = sim->note_count > WEIR_SIM_NOTES ? sim->note_count - WEIR_SIM_NOTES : 0;
     for (uint64_t at = first; at < sim->note_count; at++) {
         const struct weir_sim_note *note = &sim->notes[at % WEIR_SIM_NOTES];
-        dprintf(fd, "  step %llu at %llu ns: io %d %s fd %d -> %lld%s\n", (unsigned long long)note->step,
-                (unsigned long long)note->at_ns, (int)note->io, note->what,
-                note->fd >= WEIR_SIM_FD_MIN ? note->fd - WEIR_SIM_FD_MIN : note->fd, (long long)note->result,
-                note->more ? " (more)" : "");
+        dprintf(fd, "  step %llu at %llu ns: io %d %s fd %d -> %lld%s\n",
+                (unsigned long long)note->step, (unsigned long long)note->at_ns, (int)note->io,
+                note->what, note->fd >= WEIR_SIM_FD_MIN ? note->fd - WEIR_SIM_FD_MIN : note->fd,
+                (long long)note->result, note->more ? " (more)" : "");
     }
 }
 
@@ -280,9 +283,9 @@ void weir_sim_faults_mixed(struct weir_sim_faults *faults, uint64_t seed)
     struct weir_sim_random random;
     weir_sim_random_init(&random, seed ^ 0x6661756c7473u);
     weir_sim_faults_none(faults);
-    uint32_t *chances[] = {&faults->preempt,        &faults->spurious_wake, &faults->read_short,
-                           &faults->send_short,     &faults->recv_starved,  &faults->connect_lost,
-                           &faults->datagram_lost,  &faults->datagram_twice, &faults->datagram_late,
+    uint32_t *chances[] = {&faults->preempt,       &faults->spurious_wake,  &faults->read_short,
+                           &faults->send_short,    &faults->recv_starved,   &faults->connect_lost,
+                           &faults->datagram_lost, &faults->datagram_twice, &faults->datagram_late,
                            &faults->accept_late};
     for (size_t i = 0; i < sizeof(chances) / sizeof(chances[0]); i++)
         *chances[i] = some_chance(&random);
@@ -293,7 +296,8 @@ void weir_sim_faults_mixed(struct weir_sim_faults *faults, uint64_t seed)
     faults->socket_bytes_max = faults->socket_bytes_min << (weir_sim_random_next(&random) % 4);
 }
 
-int weir_sim_open(uint64_t seed, uint32_t host_count, const struct weir_sim_faults *faults, struct weir_sim **sim_out)
+int weir_sim_open(uint64_t seed, uint32_t host_count, const struct weir_sim_faults *faults,
+                  struct weir_sim **sim_out)
 {
     if (host_count == 0 || host_count > WEIR_SIM_HOSTS_MAX)
         return -EINVAL;

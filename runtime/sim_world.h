@@ -23,7 +23,7 @@ struct weir_sim_event;
 typedef void (*weir_sim_event_fn)(struct weir_sim *sim, void *context, uint64_t value);
 struct weir_sim_event {
     uint64_t at_ns;
-    uint64_t number; /* of two at one time the older goes first */
+    uint64_t number;        /* of two at one time the older goes first */
     weir_sim_event_fn fire; /* NULL: called off */
     void *context;
     uint64_t value;
@@ -134,17 +134,18 @@ static inline struct weir_sim_io *weir_sim_io(struct weir_io *io)
 }
 
 /* ---- sim_world.c ---- */
-void *weir_sim_alloc(size_t byte_count); /* zeroed; asserts that there is memory: a test has no use for less */
-struct weir_sim_event *weir_sim_at(struct weir_sim *sim, uint64_t at_ns, weir_sim_event_fn fire, void *context,
-                                   uint64_t value);
+void *weir_sim_alloc(
+    size_t byte_count); /* zeroed; asserts that there is memory: a test has no use for less */
+struct weir_sim_event *weir_sim_at(struct weir_sim *sim, uint64_t at_ns, weir_sim_event_fn fire,
+                                   void *context, uint64_t value);
 uint64_t weir_sim_next_event_ns(const struct weir_sim *sim); /* UINT64_MAX: none */
 void weir_sim_fire_due(struct weir_sim *sim);
 void weir_sim_pass(struct weir_sim *sim, uint64_t ns); /* time goes on, and what falls due happens */
 uint64_t weir_sim_between(struct weir_sim *sim, uint64_t low, uint64_t high);
 uint64_t weir_sim_latency(struct weir_sim *sim);
 void weir_sim_mix(struct weir_sim *sim, uint64_t value);
-void weir_sim_note(struct weir_sim *sim, const struct weir_sim_io *io, const char *what, int fd, int64_t result,
-                   bool more);
+void weir_sim_note(struct weir_sim *sim, const struct weir_sim_io *io, const char *what, int fd,
+                   int64_t result, bool more);
 int weir_sim_fd_take(struct weir_sim *sim, enum weir_sim_fd_kind kind, void *object);
 struct weir_sim_fd *weir_sim_fd_find(struct weir_sim *sim, int fd); /* NULL: not open */
 void weir_sim_fd_free(struct weir_sim *sim, int fd);
@@ -158,8 +159,10 @@ void weir_sim_op_again(struct weir_sim *sim, void *op, uint64_t value);
 void weir_sim_op_finish(struct weir_sim_op *op, int result);
 uint64_t weir_sim_iov_bytes(const struct iovec *iov, uint32_t iov_count);
 /* Copy `byte_count` bytes, `skip` bytes into the iov, out of or into it. */
-void weir_sim_iov_read(const struct iovec *iov, uint32_t iov_count, uint64_t skip, void *bytes, uint64_t byte_count);
-void weir_sim_iov_write(const struct iovec *iov, uint32_t iov_count, const void *bytes, uint64_t byte_count);
+void weir_sim_iov_read(const struct iovec *iov, uint32_t iov_count, uint64_t skip, void *bytes,
+                       uint64_t byte_count);
+void weir_sim_iov_write(const struct iovec *iov, uint32_t iov_count, const void *bytes,
+                        uint64_t byte_count);
 
 /* Call `done` with bytes or an fd and more == true; the operation may be cancelled in it, but is not over. */
 void weir_sim_op_hand(struct weir_sim_op *op, int result, const struct weir_io_data *data);

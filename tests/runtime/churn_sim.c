@@ -99,7 +99,9 @@ static void install(struct weir_reactor *reactor, struct churn *churn)
     handler->installed = true;
     handler->times = options.times;
     const char *pattern = patterns[weir_sim_below(chance, PATTERNS)];
-    SIM_EQUAL(churn->sim, weir_on_with(reactor, pattern, on_event, handler, &options, &handler->subscription), 0);
+    SIM_EQUAL(churn->sim,
+              weir_on_with(reactor, pattern, on_event, handler, &options, &handler->subscription),
+              0);
 }
 
 static void uninstall(struct weir_reactor *reactor, struct churn *churn, struct handler *handler)
@@ -110,14 +112,16 @@ static void uninstall(struct weir_reactor *reactor, struct churn *churn, struct 
     if (!spent && handler->times == 0)
         SIM_EQUAL(churn->sim, result, 0);
     SIM_CHECK(churn->sim, result == 0 || result == -ENOENT);
-    SIM_EQUAL(churn->sim, weir_off(reactor, handler->subscription), -ENOENT); /* stale now, whoever has the slot */
+    SIM_EQUAL(churn->sim, weir_off(reactor, handler->subscription),
+              -ENOENT); /* stale now, whoever has the slot */
 }
 
 static void uninstall_some(struct weir_reactor *reactor, struct churn *churn)
 {
     if (churn->handler_count == 0)
         return;
-    struct handler *handler = &churn->handlers[weir_sim_below(churn->sim->world, churn->handler_count)];
+    struct handler
+        *handler = &churn->handlers[weir_sim_below(churn->sim->world, churn->handler_count)];
     if (handler->installed && handler->home == weir_reactor_index(reactor))
         uninstall(reactor, churn, handler);
 }
@@ -125,7 +129,8 @@ static void uninstall_some(struct weir_reactor *reactor, struct churn *churn)
 static void tell(struct weir_reactor *reactor, struct churn *churn)
 {
     struct weir_sim *chance = churn->sim->world;
-    struct weir_topic topic = churn->topics[weir_reactor_index(reactor)][weir_sim_below(chance, NAMES)];
+    struct weir_topic topic = churn->topics[weir_reactor_index(reactor)]
+                                           [weir_sim_below(chance, NAMES)];
     uint64_t key = weir_sim_below(chance, 4);
     uint32_t to = (uint32_t)weir_sim_below(chance, REACTORS);
     uint8_t body[64] = {0};
@@ -167,7 +172,8 @@ static void on_round(struct weir_reactor *reactor, struct weir_timer *timer, voi
     uint32_t index = weir_reactor_index(reactor);
     if (++churn->rounds[index] < ROUNDS) {
         stir(reactor, churn);
-        weir_timer_set(reactor, timer, weir_sim_below(churn->sim->world, WEIR_MS_NS), on_round, churn);
+        weir_timer_set(reactor, timer, weir_sim_below(churn->sim->world, WEIR_MS_NS), on_round,
+                       churn);
         return;
     }
     for (uint32_t i = 0; i < churn->handler_count; i++)
@@ -190,7 +196,8 @@ static int begin(struct weir_reactor *reactor, void *context)
 static bool settled(void *context)
 {
     struct churn *churn = context;
-    churn->quiet = churn->done > 0; /* nothing is installed once a reactor has said goodbye to its own */
+    churn->quiet = churn->done >
+                   0; /* nothing is installed once a reactor has said goodbye to its own */
     return churn->done == REACTORS && churn->removed == churn->handler_count;
 }
 

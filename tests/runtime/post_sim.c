@@ -13,9 +13,9 @@
 enum { REACTORS_MAX = 4, KEYS = 13, STEPS = 3000000 };
 
 enum posting {
-    TO_KEY,   /* each key has its home, from all posters */
-    TO_ONE,   /* pinned, all to one reactor */
-    TO_ANY,   /* pinned, drawn */
+    TO_KEY, /* each key has its home, from all posters */
+    TO_ONE, /* pinned, all to one reactor */
+    TO_ANY, /* pinned, drawn */
     TO_ALL,
     POSTINGS,
 };
@@ -91,7 +91,8 @@ static void on_event(struct weir_reactor *on, const struct weir_event *event, vo
         weir_sim_yield(sim->world);
     if (keyed)
         world->key_runs[body.key] = false;
-    SIM_EQUAL(sim, body.number, world->lanes[body.poster][lane].run); /* neither lost, twice, nor out of order */
+    SIM_EQUAL(sim, body.number,
+              world->lanes[body.poster][lane].run); /* neither lost, twice, nor out of order */
     world->lanes[body.poster][lane].run++;
     world->run++;
 }
@@ -109,11 +110,13 @@ static int post_one(struct poster *poster, uint32_t *to_out)
     uint32_t lane = world->posting == TO_KEY ? body.key : to;
     *to_out = world->posting == TO_KEY ? WEIR_TO_KEY : world->posting == TO_ALL ? WEIR_TO_ALL : to;
     body.number = world->lanes[body.poster][lane].posted;
-    body.size = (uint32_t)(sizeof(body) + weir_sim_below(chance, world->body_bytes_max - sizeof(body) + 1));
+    body.size = (uint32_t)(sizeof(body) +
+                           weir_sim_below(chance, world->body_bytes_max - sizeof(body) + 1));
     memset(memory, (int)(body.poster + body.number), sizeof(memory));
     memcpy(memory, &body, sizeof(body));
     int result = world->posting == TO_KEY
-                     ? weir_post_keyed(poster->reactor, world->topic, *to_out, body.key, memory, body.size)
+                     ? weir_post_keyed(poster->reactor, world->topic, *to_out, body.key, memory,
+                                       body.size)
                      : weir_post(poster->reactor, world->topic, *to_out, memory, body.size);
     if (result < 0)
         return result;
@@ -163,7 +166,8 @@ static void burst(struct poster *poster)
         poster->left--;
     }
     if (poster->left > 0)
-        weir_timer_set(poster->reactor, &poster->timer, weir_sim_below(chance, WEIR_MS_NS), next_burst, poster);
+        weir_timer_set(poster->reactor, &poster->timer, weir_sim_below(chance, WEIR_MS_NS),
+                       next_burst, poster);
 }
 
 static int begin(struct weir_reactor *reactor, void *context)
@@ -178,7 +182,8 @@ static int begin(struct weir_reactor *reactor, void *context)
         result = weir_on_with(reactor, "work", on_event, world, &options, NULL);
     poster->world = world;
     poster->reactor = reactor;
-    weir_timer_set(reactor, &poster->timer, weir_sim_below(world->sim->world, WEIR_MS_NS), next_burst, poster);
+    weir_timer_set(reactor, &poster->timer, weir_sim_below(world->sim->world, WEIR_MS_NS),
+                   next_burst, poster);
     return result;
 }
 
@@ -222,6 +227,19 @@ static bool all_run(void *context)
     return world->run == world->expected;
 }
 
+static struct weir_runtime_options options_of(struct world *world, weir_start_fn on_start)
+{
+    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
+    options.reactor_count = world->reactors;
+    options.recorder_events = 256;
+    options.topics_max = 64;
+    options.no_spin = world->sim->seed % 2 == 0;
+    options.spin_ns_max = 10 * WEIR_US_NS;
+    options.on_start = on_start;
+    options.context = world;
+    return options;
+}
+
 static void run_posts(struct sim *sim, enum posting posting, bool stealable, uint64_t events)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -230,18 +248,12 @@ static void run_posts(struct sim *sim, enum posting posting, bool stealable, uin
     world->stealable = stealable;
     sim_open(sim, 1);
     world->reactors = 2 + (uint32_t)weir_sim_below(sim->world, REACTORS_MAX - 1);
-    world->body_bytes_max = weir_sim_chance(sim->world, 500000) ? (uint32_t)sizeof(struct body) : 400;
+    world->body_bytes_max = weir_sim_chance(sim->world, 500000) ? (uint32_t)sizeof(struct body)
+                                                                : 400;
     for (uint32_t i = 0; i < world->reactors; i++)
         world->posters[i].left = events;
     world->expected = events * world->reactors * (posting == TO_ALL ? world->reactors : 1);
-    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
-    options.reactor_count = world->reactors;
-    options.recorder_events = 256;
-    options.topics_max = 64;
-    options.no_spin = sim->seed % 2 == 0;
-    options.spin_ns_max = 10 * WEIR_US_NS;
-    options.on_start = begin;
-    options.context = world;
+    struct weir_runtime_options options = options_of(world, begin);
     world->runtime = sim_runtime(sim, 0, &options);
     sim_reach(sim, all_run, world, STEPS);
     see(world);
@@ -300,16 +312,57 @@ static void a_stop_runs_what_was_posted_on(struct sim *sim)
     world->body_bytes_max = 100;
     for (uint32_t i = 0; i < world->reactors; i++)
         world->posters[i].left = 300;
-    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
-    options.reactor_count = world->reactors;
-    options.recorder_events = 256;
-    options.topics_max = 64;
-    options.no_spin = true;
-    options.on_start = begin;
-    options.context = world;
+    struct weir_runtime_options options = options_of(world, begin);
     world->runtime = sim_runtime(sim, 0, &options);
     sim_reach(sim, some_posted, world, STEPS);
     world->stopping = true;
+    sim_close(sim, STEPS);
+    SIM_EQUAL(sim, world->run, world->posted);
+    free(world);
+}
+
+/* An event that goes on from reactor to reactor, a few times, also while they drain. */
+static void on_relay(struct weir_reactor *on, const struct weir_event *event, void *context)
+{
+    struct world *world = context;
+    uint32_t hops;
+    memcpy(&hops, event->body, sizeof(hops));
+    world->run++;
+    weir_sim_yield(world->sim->world);
+    uint32_t to = (uint32_t)weir_sim_below(world->sim->world, world->reactors);
+    if (hops-- > 0 && weir_post(on, world->topic, to, &hops, sizeof(hops)) == 0)
+        world->posted++;
+}
+
+static int begin_relay(struct weir_reactor *reactor, void *context)
+{
+    struct world *world = context;
+    int result = weir_topic_open(reactor, "relay", &world->topic);
+    if (result == 0)
+        result = weir_on(reactor, "relay", on_relay, world);
+    for (uint32_t i = 0; i < 20 && result == 0; i++) {
+        uint32_t hops = (uint32_t)weir_sim_below(world->sim->world, 40);
+        result = weir_post(reactor, world->topic, WEIR_TO_HERE, &hops, sizeof(hops));
+        world->posted += result == 0;
+    }
+    return result;
+}
+
+static bool some_relayed(void *context)
+{
+    struct world *world = context;
+    return world->run > 200;
+}
+
+static void a_stop_runs_what_handlers_post_on_on(struct sim *sim)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    world->sim = sim;
+    sim_open(sim, 1);
+    world->reactors = REACTORS_MAX;
+    struct weir_runtime_options options = options_of(world, begin_relay);
+    world->runtime = sim_runtime(sim, 0, &options);
+    sim_reach(sim, some_relayed, world, STEPS);
     sim_close(sim, STEPS);
     SIM_EQUAL(sim, world->run, world->posted);
     free(world);
@@ -321,6 +374,7 @@ SIM_SCENARIO(rings_that_fill_up_lose_nothing)
 SIM_SCENARIO(posts_to_any_reactor_arrive_in_the_order_sent)
 SIM_SCENARIO(posts_to_all_reach_each_reactor_once)
 SIM_SCENARIO(a_stop_runs_what_was_posted)
+SIM_SCENARIO(a_stop_runs_what_handlers_post_on)
 
 int main(void)
 {
@@ -331,6 +385,7 @@ int main(void)
         cmocka_unit_test(posts_to_any_reactor_arrive_in_the_order_sent),
         cmocka_unit_test(posts_to_all_reach_each_reactor_once),
         cmocka_unit_test(a_stop_runs_what_was_posted),
+        cmocka_unit_test(a_stop_runs_what_handlers_post_on),
         cmocka_unit_test(what_the_scenarios_are_for_has_happened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,8 @@ static struct note *start(struct weir_io *io, enum weir_io_kind kind, int fd)
     return note;
 }
 
-static struct note *start_with(struct weir_io *io, enum weir_io_kind kind, int fd, const void *bytes, size_t byte_count)
+static struct note *start_with(struct weir_io *io, enum weir_io_kind kind, int fd,
+                               const void *bytes, size_t byte_count)
 {
     struct note *note = calloc(1, sizeof(*note));
     note->io = io;
@@ -71,7 +72,8 @@ static int finish(struct note *note)
 
 static struct sockaddr_in address_of(uint32_t ip, uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(ip)}};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(ip)}};
     return address;
 }
 
@@ -84,7 +86,8 @@ static int listen_at(struct weir_io *io, uint32_t ip, uint16_t port, bool reuse_
     return result < 0 ? result : fd;
 }
 
-static struct note *start_connect(struct weir_io *io, uint32_t ip, uint16_t port, struct sockaddr_in *address, int *fd_out)
+static struct note *start_connect(struct weir_io *io, uint32_t ip, uint16_t port,
+                                  struct sockaddr_in *address, int *fd_out)
 {
     assert_int_equal(io->table->stream(io, AF_INET, fd_out), 0);
     *address = address_of(ip, port);
@@ -113,7 +116,8 @@ static void connected(struct weir_io *io, int ends[2])
     assert_int_equal(finish(start(io, WEIR_IO_CLOSE, listener)), 0);
 }
 
-static struct weir_sim *world_of(uint64_t seed, const struct weir_sim_faults *faults, struct weir_io **io_out)
+static struct weir_sim *world_of(uint64_t seed, const struct weir_sim_faults *faults,
+                                 struct weir_io **io_out)
 {
     struct weir_sim *sim;
     assert_int_equal(weir_sim_open(seed, 2, faults, &sim), 0);
@@ -129,7 +133,8 @@ static void close_world(struct weir_sim *sim, struct weir_io *io)
 
 /* ---- Streams ---- */
 
-static void pour(struct weir_io *io, const int ends[2], const uint8_t *bytes, size_t byte_count, struct note *recv)
+static void pour(struct weir_io *io, const int ends[2], const uint8_t *bytes, size_t byte_count,
+                 struct note *recv)
 {
     size_t sent = 0;
     while (sent < byte_count) {
@@ -267,7 +272,8 @@ static void hosts_find_each_other_and_loopback_is_ones_own(void **state)
 static int datagram_at(struct weir_io *io, uint16_t port)
 {
     struct sockaddr_in address = address_of(INADDR_ANY, port);
-    struct weir_io_datagram how = {.address = (struct sockaddr *)&address, .address_bytes = sizeof(address)};
+    struct weir_io_datagram how = {.address = (struct sockaddr *)&address,
+                                   .address_bytes = sizeof(address)};
     int fd;
     assert_int_equal(io->table->datagram(io, &how, &fd), 0);
     return fd;

@@ -28,13 +28,13 @@ struct net;
 struct client {
     struct net *net;
     uint32_t number;
-    uint64_t total;    /* bytes to be sent and to come back */
+    uint64_t total; /* bytes to be sent and to come back */
     uint64_t written;
     uint64_t received;
     struct weir_tcp *conn;
     struct weir_timer timer;
     struct weir_reactor *reactor;
-    bool slow;       /* stops reading now and then */
+    bool slow; /* stops reading now and then */
     bool paused;
     bool never_reads;
     uint32_t opens;
@@ -54,7 +54,7 @@ struct net {
     uint32_t served_opens;
     uint32_t served_closes;
     uint64_t push_bytes; /* the server writes so much at once; 0: it echoes */
-    bool patient; /* a stop waits for slow peers as long as it takes */
+    bool patient;        /* a stop waits for slow peers as long as it takes */
 };
 
 /* ---- The server ---- */
@@ -86,7 +86,8 @@ static void echo_drain(struct weir_reactor *reactor, struct weir_tcp *conn)
         weir_tcp_resume(conn);
 }
 
-static void echo_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+static void echo_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
+                      size_t byte_count)
 {
     struct served *served = weir_tcp_context(conn);
     SIM_EQUAL(sim_current, served->byte_count, 0); /* else it is paused */
@@ -108,7 +109,8 @@ static void echo_close(struct weir_reactor *reactor, struct weir_tcp *conn, int 
 
 static int serve(struct weir_reactor *reactor, void *context)
 {
-    static const struct weir_tcp_handlers handlers = {sizeof(handlers), echo_open, echo_data, echo_drain, echo_close};
+    static const struct weir_tcp_handlers handlers = {sizeof(handlers), echo_open, echo_data,
+                                                      echo_drain, echo_close};
     struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
     struct weir_tcp_listener *listener;
     options.unsent_bytes_max = 8192;
@@ -129,7 +131,8 @@ static void write_some(struct client *client)
     uint8_t bytes[4096];
     while (client->written < client->total) {
         uint64_t left = client->total - client->written;
-        size_t some = 1 + weir_sim_below(client->net->sim->world, left < sizeof(bytes) ? left : sizeof(bytes));
+        size_t some = 1 + weir_sim_below(client->net->sim->world,
+                                         left < sizeof(bytes) ? left : sizeof(bytes));
         fill(bytes, client->number, client->written, some);
         int result = weir_tcp_write(client->conn, bytes, some);
         if (result == -ENOBUFS)
@@ -159,7 +162,8 @@ static void read_again(struct weir_reactor *reactor, struct weir_timer *timer, v
         weir_tcp_resume(client->conn);
 }
 
-static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
+                    size_t byte_count)
 {
     struct client *client = weir_tcp_context(conn);
     struct sim *sim = client->net->sim;
@@ -174,7 +178,8 @@ static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const v
     else if (client->slow && weir_sim_chance(sim->world, 200000)) {
         client->paused = true;
         weir_tcp_pause(conn);
-        weir_timer_set(reactor, &client->timer, weir_sim_below(sim->world, 20 * WEIR_MS_NS), read_again, client);
+        weir_timer_set(reactor, &client->timer, weir_sim_below(sim->world, 20 * WEIR_MS_NS),
+                       read_again, client);
     }
 }
 
@@ -191,7 +196,8 @@ static void go(struct weir_reactor *reactor, struct weir_timer *timer, void *con
 static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int error)
 {
     struct client *client = weir_tcp_context(conn);
-    if (client->opens == 0 && (error == -ECONNREFUSED || error == -ETIMEDOUT) && client->tries++ < 100) {
+    if (client->opens == 0 && (error == -ECONNREFUSED || error == -ETIMEDOUT) &&
+        client->tries++ < 100) {
         weir_timer_set(reactor, &client->timer, WEIR_MS_NS, go, client);
         return;
     }
@@ -204,13 +210,15 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
 
 static void go(struct weir_reactor *reactor, struct weir_timer *timer, void *context)
 {
-    static const struct weir_tcp_handlers handlers = {sizeof(handlers), on_open, on_data, on_drain, on_close};
+    static const struct weir_tcp_handlers handlers = {sizeof(handlers), on_open, on_data, on_drain,
+                                                      on_close};
     struct client *client = context;
     struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
     struct weir_tcp *conn;
     (void)timer;
     options.unsent_bytes_max = 16384;
-    SIM_EQUAL(client->net->sim, weir_tcp_connect(reactor, "10.0.0.1:80", &handlers, &options, client, &conn), 0);
+    SIM_EQUAL(client->net->sim,
+              weir_tcp_connect(reactor, "10.0.0.1:80", &handlers, &options, client, &conn), 0);
 }
 
 static int begin_clients(struct weir_reactor *reactor, void *context)
@@ -221,14 +229,16 @@ static int begin_clients(struct weir_reactor *reactor, void *context)
         if (net->client_runtimes[i % 2] != weir_reactor_runtime(reactor))
             continue;
         client->reactor = reactor;
-        weir_timer_set(reactor, &client->timer, weir_sim_below(net->sim->world, WEIR_MS_NS), go, client);
+        weir_timer_set(reactor, &client->timer, weir_sim_below(net->sim->world, WEIR_MS_NS), go,
+                       client);
     }
     return 0;
 }
 
 /* ---- Worlds ---- */
 
-static struct weir_runtime_options small_options(struct net *net, uint32_t reactors, weir_start_fn on_start)
+static struct weir_runtime_options small_options(struct net *net, uint32_t reactors,
+                                                 weir_start_fn on_start)
 {
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
     options.reactor_count = reactors;
@@ -266,7 +276,8 @@ static struct net *open_net(struct sim *sim, weir_start_fn on_serve, bool patien
     net->sim = sim;
     net->patient = patient;
     sim_open(sim, 3);
-    struct weir_runtime_options options = small_options(net, 1 + (uint32_t)weir_sim_below(sim->world, 3), on_serve);
+    struct weir_runtime_options options = small_options(
+        net, 1 + (uint32_t)weir_sim_below(sim->world, 3), on_serve);
     net->server = sim_runtime(sim, 0, &options);
     return net;
 }
@@ -308,7 +319,8 @@ static void until_a_reset_what_comes_is_what_was_sent_on(struct sim *sim)
     open_clients(net, 40000);
     sim_reach(sim, all_done, net, STEPS); /* each byte is checked as it comes */
     for (uint32_t i = 0; i < net->client_count; i++)
-        SIM_CHECK(sim, net->clients[i].error != 0 || net->clients[i].received == net->clients[i].total);
+        SIM_CHECK(sim,
+                  net->clients[i].error != 0 || net->clients[i].received == net->clients[i].total);
     close_net(net);
 }
 
@@ -358,7 +370,8 @@ static void push_close(struct weir_reactor *reactor, struct weir_tcp *conn, int 
 
 static int serve_push(struct weir_reactor *reactor, void *context)
 {
-    static const struct weir_tcp_handlers handlers = {sizeof(handlers), push_open, NULL, NULL, push_close};
+    static const struct weir_tcp_handlers handlers = {sizeof(handlers), push_open, NULL, NULL,
+                                                      push_close};
     struct weir_tcp_listener *listener;
     return weir_tcp_listen(reactor, "*:80", &handlers, NULL, context, &listener);
 }

@@ -50,7 +50,8 @@ struct sim {
     const char *scenario;
     uint64_t seed;
     struct weir_sim *world;
-    struct weir_sim_faults faults; /* a mixture of this seed; a scenario may change them before sim_open */
+    struct weir_sim_faults
+        faults; /* a mixture of this seed; a scenario may change them before sim_open */
     struct weir_runtime *runtimes[SIM_RUNTIMES_MAX];
     struct sim_place places[SIM_RUNTIMES_MAX];
     uint32_t runtime_count;
@@ -71,7 +72,8 @@ static inline void sim_dump_recorders(const struct sim *sim)
         return;
     for (uint32_t i = 0; i < sim->runtime_count; i++) {
         char path[256];
-        snprintf(path, sizeof(path), "weir-sim-%s-%llu-%u.trace", sim->scenario, (unsigned long long)sim->seed, i);
+        snprintf(path, sizeof(path), "weir-sim-%s-%llu-%u.trace", sim->scenario,
+                 (unsigned long long)sim->seed, i);
         int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
         if (fd < 0)
             continue;
@@ -87,8 +89,8 @@ static inline void sim_tell(struct sim *sim)
     if (sim->world != NULL)
         weir_sim_dump(sim->world, STDERR_FILENO);
     sim_dump_recorders(sim);
-    dprintf(STDERR_FILENO, "%s failed. Replay: WEIR_SIM_SEED=%llu WEIR_SIM_ONLY=%s %s\n", sim->scenario,
-            (unsigned long long)sim->seed, sim->scenario, program_invocation_name);
+    dprintf(STDERR_FILENO, "%s failed. Replay: WEIR_SIM_SEED=%llu WEIR_SIM_ONLY=%s %s\n",
+            sim->scenario, (unsigned long long)sim->seed, sim->scenario, program_invocation_name);
 }
 
 /* May be on a fiber, where a test cannot be left by longjmp: the program ends. */
@@ -105,13 +107,14 @@ sim_fail(struct sim *sim, const char *file, int line, const char *format, ...)
     _exit(1);
 }
 
-#define SIM_CHECK(sim, condition)                                                                   \
+#define SIM_CHECK(sim, condition) \
     ((condition) ? (void)0 : sim_fail((sim), __FILE__, __LINE__, "not so: %s", #condition))
-#define SIM_EQUAL(sim, a, b)                                                                        \
-    sim_equal((sim), (unsigned long long)(a), (unsigned long long)(b), #a " == " #b, __FILE__, __LINE__)
+#define SIM_EQUAL(sim, a, b)                                                                   \
+    sim_equal((sim), (unsigned long long)(a), (unsigned long long)(b), #a " == " #b, __FILE__, \
+              __LINE__)
 
-static inline void sim_equal(struct sim *sim, unsigned long long a, unsigned long long b, const char *what,
-                             const char *file, int line)
+static inline void sim_equal(struct sim *sim, unsigned long long a, unsigned long long b,
+                             const char *what, const char *file, int line)
 {
     if (a != b)
         sim_fail(sim, file, line, "not so: %s (%llu, %llu)", what, a, b);
@@ -131,8 +134,9 @@ static inline void sim_open(struct sim *sim, uint32_t host_count)
     SIM_EQUAL(sim, weir_sim_open(sim->seed, host_count, &sim->faults, &sim->world), 0);
 }
 
-static inline int sim_open_io(void *context, struct weir_reactor *reactor, const struct weir_io_options *options,
-                              struct weir_io **io_out, char *why_out, size_t why_bytes)
+static inline int sim_open_io(void *context, struct weir_reactor *reactor,
+                              const struct weir_io_options *options, struct weir_io **io_out,
+                              char *why_out, size_t why_bytes)
 {
     struct sim_place *place = context;
     (void)reactor, (void)options;
@@ -147,8 +151,8 @@ static inline void sim_run_reactor(void *context)
     while ((result = weir_reactor_run_once(of->reactor, UINT64_MAX)) >= 0)
         weir_sim_yield(of->sim->world);
     if (result != -ESHUTDOWN)
-        sim_fail(of->sim, __FILE__, __LINE__, "reactor %u ended with %s", weir_reactor_index(of->reactor),
-                 strerrorname_np(-result));
+        sim_fail(of->sim, __FILE__, __LINE__, "reactor %u ended with %s",
+                 weir_reactor_index(of->reactor), strerrorname_np(-result));
 }
 
 /* A runtime on a host: opened, its reactors on fibers of their own. It is closed by sim_close. */
@@ -170,12 +174,14 @@ static inline struct weir_runtime *sim_runtime(struct sim *sim, uint32_t host,
 }
 
 /* Run to the goal; anything else is a failure. */
-static inline void sim_reach(struct sim *sim, bool (*goal)(void *context), void *context, uint64_t steps_max)
+static inline void sim_reach(struct sim *sim, bool (*goal)(void *context), void *context,
+                             uint64_t steps_max)
 {
     enum weir_sim_end end = weir_sim_run(sim->world, goal, context, steps_max);
     if (end == WEIR_SIM_REACHED || (end == WEIR_SIM_ENDED && goal == NULL))
         return;
-    static const char *const ends[] = {"reached", "every fiber ended", "stuck: all wait and nothing will come",
+    static const char *const ends[] = {"reached", "every fiber ended",
+                                       "stuck: all wait and nothing will come",
                                        "step limit: a livelock?"};
     sim_fail(sim, __FILE__, __LINE__, "the goal was not reached: %s", ends[end]);
 }
@@ -228,11 +234,11 @@ static inline void sim_seeds(const char *scenario, sim_scenario_fn fn)
 }
 
 /* A test case that runs `name`_on over the seeds. */
-#define SIM_SCENARIO(name)                                                                          \
-    static void name(void **state)                                                                  \
-    {                                                                                               \
-        (void)state;                                                                                \
-        sim_seeds(#name, name##_on);                                                                \
+#define SIM_SCENARIO(name)           \
+    static void name(void **state)   \
+    {                                \
+        (void)state;                 \
+        sim_seeds(#name, name##_on); \
     }
 
 #endif
