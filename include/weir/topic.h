@@ -64,9 +64,9 @@ struct weir_on_options {
     uint32_t times;       /* runs at most so often, then is removed; 0: for ever; 1: once */
     bool stealable;       /* an idle reactor may run it; implies queueing, in order for each key */
     bool keyed;           /* serialised by event key even on its own reactor (queued, never nested) */
-    /* The last run is over and `context` is the caller's again: within weir_off when nothing of it is running or queued,
-     * else later; at the latest when the runtime closes (then it must not call weir). On the reactor it was installed
-     * on. May be NULL. */
+    /* The last run is over and `context` is the caller's again: within weir_off when no handler runs and nothing is
+     * queued for it, else when the outermost handler has returned or in a later turn; at the latest when the runtime
+     * closes (then it must not call weir). On the reactor it was installed on. May be NULL. */
     weir_done_fn on_removed;
 };
 
