@@ -37,10 +37,10 @@ struct channel {
 struct side {
     _Alignas(WEIR_LINE_PAIR_BYTES) struct set dirty[PLANES]; /* to: reserved, not published */
     struct set released[PLANES];                             /* from: read, not given back */
-    struct set starved[PLANES];                              /* to: asked for credit, not told yet */
-    struct set backlog[PLANES];                              /* from: perhaps something to read */
-    struct set refused;                                      /* from: the first slot was not taken */
-    uint32_t next_sender;                                    /* where the next drain begins */
+    struct set starved[PLANES]; /* to: asked for credit, not told yet */
+    struct set backlog[PLANES]; /* from: perhaps something to read */
+    struct set refused;         /* from: the first slot was not taken */
+    uint32_t next_sender;       /* where the next drain begins */
     struct weir_ring *out[PLANES][WEIR_MESH_REACTORS_MAX];
     struct weir_ring *in[PLANES][WEIR_MESH_REACTORS_MAX];
 };
@@ -103,13 +103,14 @@ static uint32_t set_next(const struct set *set, uint32_t from)
     return WEIR_MESH_REACTORS_MAX;
 }
 
-#define SET_EACH(member, set)                                                                      \
-    for (uint32_t member = set_next((set), 0); member < WEIR_MESH_REACTORS_MAX;                    \
+#define SET_EACH(member, set)                                                   \
+    for (uint32_t member = set_next((set), 0); member < WEIR_MESH_REACTORS_MAX; \
          member = set_next((set), member + 1))
 
 /* ---- Open and close ------------------------------------------------------------------------------ */
 
-static struct channel *channel_of(const struct weir_mesh *mesh, int plane, uint32_t from, uint32_t to)
+static struct channel *channel_of(const struct weir_mesh *mesh, int plane, uint32_t from,
+                                  uint32_t to)
 {
     return &mesh->channels[((size_t)from * mesh->reactor_count + to) * PLANES + (size_t)plane];
 }
@@ -219,7 +220,8 @@ __attribute__((cold, noinline)) static struct weir_ring *open_out(struct weir_me
     return ring;
 }
 
-static inline struct weir_ring *out_ring(struct weir_mesh *mesh, int plane, uint32_t from, uint32_t to)
+static inline struct weir_ring *out_ring(struct weir_mesh *mesh, int plane, uint32_t from,
+                                         uint32_t to)
 {
     struct weir_ring *ring = side_of(mesh, from)->out[plane][to];
     return ring != NULL ? ring : open_out(mesh, plane, from, to);
@@ -299,8 +301,7 @@ static bool give_back(struct side *side, int plane)
 static void mark_pending(struct weir_mesh *mesh, const struct set *dirty, int plane, uint32_t from)
 {
     uint64_t bit = (uint64_t)1 << (from % 64);
-    SET_EACH(to, dirty)
-    {
+    SET_EACH(to, dirty) {
         weir_atomic_u64 *word = &mesh->pending[to].word[plane][from / 64];
         /* Relaxed: a bit seen here is still to be taken, and whoever takes it fences and then looks at
          * the tail, which was shown before our fence. */
@@ -313,8 +314,7 @@ static void mark_pending(struct weir_mesh *mesh, const struct set *dirty, int pl
 static void find_starved(struct weir_mesh *mesh, struct set *released, int plane, uint32_t me,
                          struct set *touched)
 {
-    SET_EACH(from, released)
-    {
+    SET_EACH(from, released) {
         struct channel *channel = channel_of(mesh, plane, from, me);
         if (weir_load(&channel->wanted, relaxed) == 0) /* ordered by the fence */
             continue;
@@ -387,7 +387,8 @@ static struct set senders_to_read(struct weir_mesh *mesh, struct side *side, int
         taken = true;
     }
     if (taken)
-        weir_fence(seq_cst); /* bits are taken before tails are looked at: pairs with flush's fence */
+        weir_fence(
+            seq_cst); /* bits are taken before tails are looked at: pairs with flush's fence */
     return side->backlog[plane];
 }
 
@@ -408,7 +409,7 @@ static uint32_t drain_sender(struct weir_mesh *mesh, uint32_t to, uint32_t from,
         set_add(&side->released[SLOTS], from);
     if (taken < count)
         set_add(&side->refused, from);
-    if (taken == ready)
+    if (ready == 0) /* a fresh look: what was ready may be of an older one, from before the bit */
         set_remove(&side->backlog[SLOTS], from);
     return taken;
 }
@@ -435,14 +436,13 @@ uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, w
     return taken;
 }
 
-uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buffer_fn fn, void *context)
+uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buffer_fn fn,
+                           void *context)
 {
     struct side *side = side_of(mesh, owner);
     struct set senders = senders_to_read(mesh, side, HOME, owner);
     uint32_t taken = 0;
-    SET_EACH(from, &senders)
-    {
-        set_remove(&side->backlog[HOME], from);
+    SET_EACH(from, &senders) {
         struct weir_ring *ring = in_ring(mesh, HOME, from, owner);
         uint32_t ready = ring != NULL ? weir_ring_ready(ring) : 0;
         for (uint32_t i = 0; i < ready; i++) {
@@ -453,6 +453,8 @@ uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buf
         }
         if (ready > 0)
             set_add(&side->released[HOME], from);
+        else /* a fresh look, as in drain_sender */
+            set_remove(&side->backlog[HOME], from);
         taken += ready;
     }
     return taken;
@@ -487,8 +489,7 @@ static bool something_to_read(struct weir_mesh *mesh, struct side *side, int pla
 static bool credit_came(struct weir_mesh *mesh, struct side *side, int plane, uint32_t me)
 {
     bool came = false;
-    SET_EACH(to, &side->starved[plane])
-    {
+    SET_EACH(to, &side->starved[plane]) {
         struct weir_ring *ring = side->out[plane][to];
         if (ring != NULL && weir_ring_room(ring) <= channel_of(mesh, plane, me, to)->room_wanted)
             continue;

@@ -95,7 +95,8 @@ uint32_t weir_mesh_slots(const struct weir_mesh *mesh); /* slots of each ring, b
  * One slot of WEIR_MESH_SLOT_BYTES towards `to`, to be written before the next flush, which shows it.
  * NULL: no credit (or, the first time, no memory for the ring).
  */
-void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane);
+void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to,
+                        enum weir_mesh_lane lane);
 
 /*
  * Send `buffer` home to `owner`; shown by the next flush. False: no room, keep it and try again. The room

@@ -53,7 +53,7 @@ enum {
     WEIR_RING_SLOT_BYTES_MAX = 1 << 20,
     WEIR_RING_STEPS = 8,        /* the head is shown this many times in one way round */
     WEIR_RING_PATIENCE_MAX = 8, /* relaxes before a look; 90 to 250 ns, by processor */
-    WEIR_RING_HARVEST = 64,     /* a look worth its price finds so many slots, in a ring that has them */
+    WEIR_RING_HARVEST = 64, /* a look worth its price finds so many slots, in a ring that has them */
 };
 #define WEIR_RING_SLOTS_MAX ((uint32_t)1 << 31)
 #define WEIR_RING_INLINE static inline __attribute__((always_inline))
@@ -107,7 +107,8 @@ _Static_assert(offsetof(struct weir_ring, producer) == 0, "the producer's own li
 _Static_assert(offsetof(struct weir_ring, tail) == 1 * WEIR_LINE_PAIR_BYTES, "tail is alone");
 _Static_assert(offsetof(struct weir_ring, consumer) == 2 * WEIR_LINE_PAIR_BYTES, "consumer's own");
 _Static_assert(offsetof(struct weir_ring, head) == 3 * WEIR_LINE_PAIR_BYTES, "head is alone");
-_Static_assert(offsetof(struct weir_ring, slots) == 4 * WEIR_LINE_PAIR_BYTES, "slots follow the head");
+_Static_assert(offsetof(struct weir_ring, slots) == 4 * WEIR_LINE_PAIR_BYTES,
+               "slots follow the head");
 
 /* Bytes that weir_ring_init needs for this shape; 0 if the shape is not allowed. Any thread. */
 size_t weir_ring_bytes(uint32_t slot_count, uint32_t slot_bytes);
@@ -329,7 +330,8 @@ static inline uint32_t weir_ring_room_seen(const struct weir_ring *ring)
     return weir_producer_room_seen(&ring->producer);
 }
 
-static inline void *weir_ring_reserve_sized(struct weir_ring *ring, uint32_t slot_bytes, uint32_t keep)
+static inline void *weir_ring_reserve_sized(struct weir_ring *ring, uint32_t slot_bytes,
+                                            uint32_t keep)
 {
     return weir_producer_reserve(&ring->producer, slot_bytes, keep);
 }
@@ -340,7 +342,8 @@ static inline void *weir_ring_reserve(struct weir_ring *ring)
     return weir_producer_reserve(&ring->producer, ring->producer.slot_bytes, 0);
 }
 
-static inline uint32_t weir_ring_reserve_many(struct weir_ring *ring, uint32_t want, void **first_out)
+static inline uint32_t weir_ring_reserve_many(struct weir_ring *ring, uint32_t want,
+                                              void **first_out)
 {
     return weir_producer_reserve_many(&ring->producer, want, first_out);
 }

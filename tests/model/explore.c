@@ -18,7 +18,7 @@
 enum {
     THREADS_MAX = 4,
     LOCATIONS_MAX = 48,
-    STORES_MAX = 48,   /* of one location in one run */
+    STORES_MAX = 48, /* of one location in one run */
     PLAINS_MAX = 32,
     CHOICES_MAX = 2048,
     NAMES_MAX = 32,
@@ -419,7 +419,8 @@ bool explore_compare_exchange(void *at, uint32_t bytes, uint64_t *expected, uint
         record(op, desired, location->store_count - 1);
         return true;
     }
-    uint32_t store = failing_store(op.location, *expected, way - (may_succeed ? 1 : 0), &ways_to_fail);
+    uint32_t store = failing_store(op.location, *expected, way - (may_succeed ? 1 : 0),
+                                   &ways_to_fail);
     *expected = read_from(op.location, store, EXPLORE_relaxed);
     op.kind = OP_LOAD;
     record(op, *expected, store);
@@ -476,7 +477,8 @@ void explore_plain(const void *at, bool is_write)
         return;
     struct plain *plain = plain_of(at);
     if (!known(&plain->written))
-        fail(is_write ? "plain data written by two at once" : "plain data read before it is written");
+        fail(is_write ? "plain data written by two at once"
+                      : "plain data read before it is written");
     if (is_write && !known(&plain->read))
         fail("plain data written while it may still be read");
     if (x.failure != NULL)

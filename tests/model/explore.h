@@ -66,29 +66,28 @@ void explore_plain(const void *at, bool is_write);
 
 #define EXPLORE_BYTES(at) ((uint32_t)sizeof((at)->value))
 #define EXPLORE_TYPE(at) __typeof__((at)->value)
-#define weir_load(at, order)                                                                       \
+#define weir_load(at, order) \
     ((EXPLORE_TYPE(at))explore_load((at), EXPLORE_BYTES(at), EXPLORE_##order))
-#define weir_store(at, to, order)                                                                  \
+#define weir_store(at, to, order) \
     explore_store((at), EXPLORE_BYTES(at), (uint64_t)(EXPLORE_TYPE(at))(to), EXPLORE_##order)
-#define EXPLORE_RMW(at, kind, by, order)                                                           \
-    ({                                                                                             \
-        EXPLORE_TYPE(at)                                                                           \
-        explore_old = (EXPLORE_TYPE(at))explore_rmw((at), EXPLORE_BYTES(at), (kind),               \
-                                                    (uint64_t)(EXPLORE_TYPE(at))(by),              \
-                                                    EXPLORE_##order);                              \
-        explore_old;                                                                               \
+#define EXPLORE_RMW(at, kind, by, order)                                                         \
+    ({                                                                                           \
+        EXPLORE_TYPE(at)                                                                         \
+        explore_old = (EXPLORE_TYPE(at))explore_rmw(                                             \
+            (at), EXPLORE_BYTES(at), (kind), (uint64_t)(EXPLORE_TYPE(at))(by), EXPLORE_##order); \
+        explore_old;                                                                             \
     })
 #define weir_exchange(at, to, order) EXPLORE_RMW(at, EXPLORE_EXCHANGE, to, order)
 #define weir_fetch_or(at, bits, order) EXPLORE_RMW(at, EXPLORE_OR, bits, order)
 #define weir_fetch_and(at, bits, order) EXPLORE_RMW(at, EXPLORE_AND, bits, order)
 #define weir_fetch_add(at, by, order) EXPLORE_RMW(at, EXPLORE_ADD, by, order)
-#define weir_compare_exchange(at, expected, desired, order)                                        \
-    ({                                                                                             \
-        uint64_t explore_expected = (uint64_t)*(expected);                                         \
-        bool explore_done = explore_compare_exchange(                                              \
-            (at), EXPLORE_BYTES(at), &explore_expected, (uint64_t)(desired), EXPLORE_##order);     \
-        *(expected) = (EXPLORE_TYPE(at))explore_expected;                                          \
-        explore_done;                                                                              \
+#define weir_compare_exchange(at, expected, desired, order)                                      \
+    ({                                                                                           \
+        uint64_t explore_expected = (uint64_t) * (expected);                                     \
+        bool explore_done = explore_compare_exchange((at), EXPLORE_BYTES(at), &explore_expected, \
+                                                     (uint64_t)(desired), EXPLORE_##order);      \
+        *(expected) = (EXPLORE_TYPE(at))explore_expected;                                        \
+        explore_done;                                                                            \
     })
 #define weir_fence(order) explore_fence(EXPLORE_##order)
 #define weir_plain_write(at, bytes) explore_plain((at), true)
@@ -99,10 +98,10 @@ void explore_plain(const void *at, bool is_write);
 struct explore_model {
     const char *name;
     uint32_t thread_count;
-    void (*setup)(void);           /* before each run; its accesses are nobody's */
-    void (*thread)(uint32_t me);   /* what each thread does */
-    void (*finish)(void);          /* after each complete run; reads the newest values */
-    uint32_t preemptions_max;      /* 0: no bound */
+    void (*setup)(void);         /* before each run; its accesses are nobody's */
+    void (*thread)(uint32_t me); /* what each thread does */
+    void (*finish)(void);        /* after each complete run; reads the newest values */
+    uint32_t preemptions_max;    /* 0: no bound */
 };
 
 /* Explore; prints how many runs, or the failure and its schedule. True: nothing failed. */

@@ -37,6 +37,7 @@ STEPS = [
     ("mesh.c", "gave_back |= give_back(side, plane);", ";", "credit is not given back"),
     ("mesh.c", "weir_exchange(word, 0, relaxed)", "weir_load(word, relaxed); weir_store(word, 0, relaxed)",
      "pending bits taken in two steps"),
+    ("mesh.c", "if (ready == 0)", "if (taken == ready)", "a leftover taken for a fresh look"),
     ("sleep.h", "weir_store(&sleep->asleep, 1, relaxed);", ";", "no announcement"),
     ("sleep.h", "return weir_exchange(&sleep->asleep, 0, relaxed) == 1;",
      "weir_store(&sleep->asleep, 0, relaxed); return false;", "the announcement taken, nobody woken"),

@@ -18,7 +18,8 @@ static uint32_t taken[ITEMS_MAX]; /* times; each counted by who took it, between
 
 static void setup_cells(uint32_t cell_count)
 {
-    explore_check(weir_deque_init(memory, sizeof memory, cell_count, &deque) == 0, "it is laid out");
+    explore_check(weir_deque_init(memory, sizeof memory, cell_count, &deque) == 0,
+                  "it is laid out");
     explore_name(&deque->top, "top");
     explore_name(&deque->bottom, "bottom");
     explore_name(&deque->cells[0], "cell 0");

@@ -194,6 +194,37 @@ static void every_sender_has_its_turn_within_a_small_budget(void **state)
     weir_mesh_close(mesh);
 }
 
+static void what_comes_behind_a_leftover_is_found(void **state)
+{
+    struct weir_mesh *mesh = open_mesh(state, 2, 64);
+    struct seen seen = {.refuse_from = WEIR_MESH_REACTORS_MAX};
+    assert_true(send_value(mesh, 0, 1, 1));
+    assert_true(send_value(mesh, 0, 1, 2));
+    flush(mesh, 0);
+    assert_int_equal(weir_mesh_drain(mesh, 1, 1, on_slot, &seen), 1);
+    assert_true(send_value(mesh, 0, 1, 3));
+    flush(mesh, 0);
+    assert_int_equal(weir_mesh_drain(mesh, 1, 1, on_slot, &seen), 1);
+    assert_int_equal(weir_mesh_drain(mesh, 1, 1, on_slot, &seen), 1);
+    assert_int_equal(weir_mesh_drain(mesh, 1, 1, on_slot, &seen), 0);
+    weir_mesh_close(mesh);
+}
+
+static void a_buffer_behind_one_seen_before_sleep_is_found(void **state)
+{
+    struct weir_mesh *mesh = open_mesh(state, 2, 64);
+    struct seen seen = {0};
+    assert_true(weir_mesh_return(mesh, 0, 1, &seen));
+    flush(mesh, 0);
+    assert_false(weir_mesh_prepare_sleep(mesh, 1));
+    assert_true(weir_mesh_return(mesh, 0, 1, &seen));
+    flush(mesh, 0);
+    uint32_t taken = weir_mesh_collect(mesh, 1, on_buffer, &seen);
+    taken += weir_mesh_collect(mesh, 1, on_buffer, &seen);
+    assert_int_equal(taken, 2);
+    weir_mesh_close(mesh);
+}
+
 static void what_the_budget_left_keeps_the_receiver_awake(void **state)
 {
     struct weir_mesh *mesh = open_mesh(state, 2, 64);
@@ -407,8 +438,7 @@ static bool send_some(struct member *member)
     bool all = true;
     for (uint32_t to = 0; to < crowd->thread_count; to++) {
         while (to != member->me && member->sent[to] < PER_PAIR) {
-            struct message *slot =
-                weir_mesh_reserve(crowd->mesh, member->me, to, WEIR_LANE_REQUEST);
+            struct message *slot = weir_mesh_reserve(crowd->mesh, member->me, to, WEIR_LANE_REQUEST);
             if (slot == NULL) {
                 weir_mesh_want_credit(crowd->mesh, member->me, to);
                 all = false;
@@ -494,10 +524,10 @@ static void two_threads_lose_nothing_and_keep_order(void **state)
 static uint32_t scan_always = SCAN_ALWAYS;
 static uint32_t scan_never = SCAN_NEVER;
 
-#define BOTH(test)                                                                                 \
-    {#test " (every tail)", test, NULL, NULL, &scan_always},                                       \
-    {                                                                                              \
-#test " (pending bits)", test, NULL, NULL, &scan_never                                     \
+#define BOTH(test)                                             \
+    {#test " (every tail)", test, NULL, NULL, &scan_always},   \
+    {                                                          \
+#test " (pending bits)", test, NULL, NULL, &scan_never \
     }
 
 int main(void)
@@ -510,6 +540,8 @@ int main(void)
         BOTH(credit_comes_back_with_the_flush_of_who_drained),
         BOTH(a_refused_slot_stays_and_others_go_on),
         BOTH(every_sender_has_its_turn_within_a_small_budget),
+        BOTH(what_comes_behind_a_leftover_is_found),
+        BOTH(a_buffer_behind_one_seen_before_sleep_is_found),
         BOTH(what_the_budget_left_keeps_the_receiver_awake),
         BOTH(a_sleeper_is_woken_once_and_only_for_what_concerns_it),
         BOTH(what_came_before_keeps_the_receiver_awake),

@@ -210,11 +210,22 @@ static void setup_three(void)
 }
 
 /* The ring is full when the run begins. */
+static void fill(void)
+{
+    explore_check(send_one(0) && send_one(1), "there is room for two");
+    weir_mesh_flush(mesh, 0, wake, NULL);
+}
+
 static void setup_full(void)
 {
     setup_mesh(SCAN, true);
-    explore_check(send_one(0) && send_one(1), "there is room for two");
-    weir_mesh_flush(mesh, 0, wake, NULL);
+    fill();
+}
+
+static void setup_full_bits(void)
+{
+    setup_mesh(BITS, true);
+    fill();
 }
 
 static void sleep_if_idle(uint32_t me)
@@ -273,6 +284,23 @@ static void never_asleep(uint32_t me)
     while (me == 1 && got < 2)
         if (weir_mesh_drain(mesh, 1, 8, on_slot, NULL) == 0)
             explore_pause();
+}
+
+/* As before, one slot a turn, so that new slots come behind a leftover. */
+static void small_budget(uint32_t me)
+{
+    for (bool sent = false; me == 0 && !sent;) {
+        sent = send_one(2);
+        weir_mesh_flush(mesh, 0, wake, NULL);
+        if (!sent)
+            explore_pause();
+    }
+    while (me == 1 && got < 3) {
+        uint32_t taken = weir_mesh_drain(mesh, 1, 1, on_slot, NULL);
+        weir_mesh_flush(mesh, 1, wake, NULL);
+        if (taken == 0)
+            explore_pause();
+    }
 }
 
 /* Two senders set their bits in one word. */
@@ -383,15 +411,20 @@ int main(void)
         {"mesh: first use of a ring", 2, setup_first_use, first_use, nobody_counts_as_asleep, 0},
         {"mesh: two flushes, every tail", 2, setup_scan, two_flushes, nobody_counts_as_asleep, 0},
         {"mesh: two flushes, pending bits", 2, setup_bits, two_flushes, nobody_counts_as_asleep, 0},
-        {"mesh: pending bits, never asleep", 2, setup_bits, never_asleep, nobody_counts_as_asleep, 0},
+        {"mesh: pending bits, never asleep", 2, setup_bits, never_asleep, nobody_counts_as_asleep,
+         0},
+        {"mesh: pending bits, small budget", 2, setup_full_bits, small_budget,
+         nobody_counts_as_asleep, 0},
         {"mesh: pending bits, two senders", 3, setup_three, two_senders, nobody_counts_as_asleep, 0},
         {"mesh: depth asked", 2, setup_first_use, depth_asked, nobody_counts_as_asleep, 0},
         {"mesh: starved of credit", 2, setup_full, starved, nobody_counts_as_asleep, 0},
         {"mesh: starved, from empty", 2, setup_scan, starved_from_empty, nobody_counts_as_asleep, 3},
         {"mesh: buffers home, every tail", 2, setup_scan, buffers_home, nobody_counts_as_asleep, 0},
-        {"mesh: buffers home, pending bits", 2, setup_bits, buffers_home, nobody_counts_as_asleep, 0},
+        {"mesh: buffers home, pending bits", 2, setup_bits, buffers_home, nobody_counts_as_asleep,
+         0},
         {"mesh: no room home", 2, setup_scan, no_room_home, nobody_counts_as_asleep, 0},
-        {"mesh: a signaller beside it", 2, setup_scan, foreign_signaller, nobody_counts_as_asleep, 0},
+        {"mesh: a signaller beside it", 2, setup_scan, foreign_signaller, nobody_counts_as_asleep,
+         0},
     };
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (!explore_run(&models[i]))

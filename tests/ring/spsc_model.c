@@ -15,7 +15,8 @@ static struct weir_ring *ring;
 
 static void setup(void)
 {
-    explore_check(weir_ring_init(memory, sizeof memory, 2, 8, &ring) == 0, "the ring can be laid out");
+    explore_check(weir_ring_init(memory, sizeof memory, 2, 8, &ring) == 0,
+                  "the ring can be laid out");
     weir_ring_start_at(ring, UINT32_MAX - 1);
     explore_name(&ring->tail, "tail");
     explore_name(&ring->head, "head");
@@ -24,7 +25,8 @@ static void setup(void)
 /* Big enough that the head is shown every other slot. */
 static void setup_steps(void)
 {
-    explore_check(weir_ring_init(memory, sizeof memory, 16, 8, &ring) == 0, "the ring can be laid out");
+    explore_check(weir_ring_init(memory, sizeof memory, 16, 8, &ring) == 0,
+                  "the ring can be laid out");
     explore_name(&ring->tail, "tail");
     explore_name(&ring->head, "head");
 }

@@ -32,14 +32,15 @@ static void a_shape_out_of_range_is_refused(void **state)
     static const struct {
         uint32_t slot_count;
         uint32_t slot_bytes;
-    } bad[] = {{0, 8},  {1, 8},  {3, 8},  {1000, 8},           {0x80000001u, 8}, {8, 0},
-               {8, 4},  {8, 12}, {8, 48}, {8, (1 << 20) * 2u}, {8, 0x80000000u}};
+    } bad[] = {{0, 8}, {1, 8},  {3, 8},  {1000, 8},           {0x80000001u, 8}, {8, 0},
+               {8, 4}, {8, 12}, {8, 48}, {8, (1 << 20) * 2u}, {8, 0x80000000u}};
     _Alignas(128) static char memory[4096];
     struct weir_ring *ring;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(weir_ring_bytes(bad[i].slot_count, bad[i].slot_bytes), 0);
         assert_int_equal(
-            weir_ring_init(memory, sizeof memory, bad[i].slot_count, bad[i].slot_bytes, &ring), -EINVAL);
+            weir_ring_init(memory, sizeof memory, bad[i].slot_count, bad[i].slot_bytes, &ring),
+            -EINVAL);
     }
 }
 
