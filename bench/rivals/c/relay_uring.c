@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFERS = 1024, BUFFER_BYTES = 2048, SLOTS = 4096, PAYLOAD_BYTES = 64, KEYS = 1024, OUT_BYTES = SLOTS * PAYLOAD_BYTES };
+enum { BUFFERS = 1024, BUFFER_BYTES = 2048, SLOTS = 1024, PAYLOAD_BYTES = 64, KEYS = 1024, OUT_BYTES = SLOTS * PAYLOAD_BYTES };
 enum tag { RECEIVE = 1, WAKE, ACCEPT, SEND };
 
 struct slot {
@@ -183,6 +183,7 @@ static void *run_in(void *nothing)
             receive_more();
         wake_other();
     }
+    return NULL;
 }
 
 /* ---- TCP out */
