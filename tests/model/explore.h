@@ -19,9 +19,10 @@
  *   acquire, are a race. seq_cst fences do not order plain data unless an atomic is read across them.
  *
  * Left out: loads that read from stores executed later (load buffering), and stores that enter the
- * modification order before older ones of other threads. The second loses nothing for ring/, where each
- * location has one thread that stores, and all others only read, modify and write. The first is argued
- * where an order stands against it.
+ * modification order before older ones of other threads. In ring/ each location has one thread that
+ * stores, and all others only read or swap; there the second leaves out only a swap that falls before a
+ * newer store which its thread has not seen, as if it had run earlier. The first is argued where an order
+ * stands against it (ring/deque.c).
  *
  * Orders that differ only in independent steps are run once (sleep sets). A model may bound preemptions;
  * then it says so, and the count it prints is of the bounded search.
