@@ -70,8 +70,7 @@ static void copy_entries(struct weir_list *to, const struct weir_list *from)
     }
 }
 
-static void copy_changes(struct weir_sim_disk *disk, struct weir_sim_inode *to,
-                         const struct weir_sim_inode *from)
+static void copy_changes(struct weir_sim_inode *to, const struct weir_sim_inode *from)
 {
     WEIR_LIST_EACH(node, &from->changes) {
         const struct weir_sim_change *change = WEIR_CONTAINER(node, struct weir_sim_change, node);
@@ -80,7 +79,6 @@ static void copy_changes(struct weir_sim_disk *disk, struct weir_sim_inode *to,
         copy->inode = change->inode != NULL ? change->inode->copy : NULL;
         weir_list_push_back(&to->changes, &copy->node);
     }
-    (void)disk;
 }
 
 static void copy_inodes(struct weir_sim_disk *to, struct weir_sim_disk *from)
@@ -97,7 +95,7 @@ static void copy_inodes(struct weir_sim_disk *to, struct weir_sim_disk *from)
         copy_content(&inode->copy->medium, &inode->medium);
         copy_entries(&inode->copy->entries, &inode->entries);
         copy_entries(&inode->copy->medium_entries, &inode->medium_entries);
-        copy_changes(to, inode->copy, inode);
+        copy_changes(inode->copy, inode);
     }
     to->change_number = from->change_number;
 }

@@ -33,7 +33,6 @@ struct client {
     uint64_t received;
     struct weir_tcp *conn;
     struct weir_timer timer;
-    struct weir_reactor *reactor;
     bool slow; /* stops reading now and then */
     bool paused;
     bool never_reads;
@@ -228,7 +227,6 @@ static int begin_clients(struct weir_reactor *reactor, void *context)
         struct client *client = &net->clients[i];
         if (net->client_runtimes[i % 2] != weir_reactor_runtime(reactor))
             continue;
-        client->reactor = reactor;
         weir_timer_set(reactor, &client->timer, weir_sim_below(net->sim->world, WEIR_MS_NS), go,
                        client);
     }

@@ -92,7 +92,7 @@ static void on_beat(struct weir_reactor *reactor, struct weir_timer *timer, void
 {
     struct beat *beat = context;
     struct sim *sim = beat->clocks->sim;
-    uint64_t now_ns = weir_sim_now_ns(sim->world);
+    uint64_t now_ns = weir_reactor_now_ns(reactor); /* the turn's: what the beat is judged by */
     SIM_CHECK(sim, now_ns >= beat->first_ns);
     uint64_t number = (now_ns - beat->first_ns) / beat->interval_ns + 1;
     SIM_CHECK(sim, number > beat->last_beat); /* at most once for each beat of the clock */
@@ -115,8 +115,12 @@ static int begin(struct weir_reactor *reactor, void *context)
         struct beat *beat = &clocks->beats[i];
         beat->clocks = clocks;
         beat->interval_ns = 1 + weir_sim_below(world, WEIR_S_NS);
-        beat->first_ns = weir_sim_now_ns(world) + beat->interval_ns;
+        uint64_t asked_ns = weir_sim_now_ns(world);
         weir_timer_every(reactor, &beat->timer, beat->interval_ns, on_beat, beat);
+        /* The phase is the clock's reading inside that call, which others may have held up. */
+        beat->first_ns = ((struct weir_wheel_timer *)(void *)beat->timer.private_words)->deadline_ns;
+        SIM_CHECK(clocks->sim, beat->first_ns >= asked_ns + beat->interval_ns);
+        SIM_CHECK(clocks->sim, beat->first_ns <= weir_sim_now_ns(world) + beat->interval_ns);
     }
     return 0;
 }
