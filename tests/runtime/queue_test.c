@@ -362,6 +362,7 @@ static void open_storm(struct storm *storm, uint64_t events, uint64_t work_round
     storm->left = events;
     storm->work_rounds = work_rounds;
     struct weir_runtime_options options = plain_options(STORM_REACTORS);
+    options.drain_timeout_ns = 0; /* the default: threads drain together */
     options.on_start = storm_start;
     options.context = storm;
     assert_int_equal(weir_runtime_open(&options, &storm->runtime), 0);

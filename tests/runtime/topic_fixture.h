@@ -52,6 +52,7 @@ static inline struct weir_runtime_options plain_options(uint32_t reactor_count)
     options.io = WEIR_IO_EPOLL;
     options.no_spin = true;
     options.stall_budget_ns = UINT64_MAX / 2;
+    options.drain_timeout_ns = 1000 * 1000; /* closing turns one reactor after the other: none waits for its peers */
     return options;
 }
 
