@@ -21,6 +21,7 @@ struct clients {
     bool kills;
     bool old_form; /* KILL addr: OK or an error */
     bool skips_asker;
+    bool kills_asker; /* found on its own reactor, done there after the answer */
     char *address; /* NULL: any; likewise below */
     char *local_address;
     char *user;
@@ -134,12 +135,10 @@ static bool meant(const struct clients *clients, const struct weir_resp_session 
 }
 
 /* What it was sent still gets out if it reads; one that does not is cut off. */
-static void kill_one(struct weir_resp_session *session, bool is_asker)
+static void kill_one(struct weir_resp_session *session)
 {
     session->closing = true;
-    if (is_asker)
-        weir_resp_close(session);
-    else if (weir_subscriber_waiting_bytes(&session->subscriber) > 0)
+    if (weir_subscriber_waiting_bytes(&session->subscriber) > 0)
         weir_tcp_abort(weir_resp_conn(session));
     else
         weir_tcp_close(weir_resp_conn(session));
@@ -147,7 +146,7 @@ static void kill_one(struct weir_resp_session *session, bool is_asker)
 
 static void on_each(struct weir_reactor *reactor, struct weir_text *text, void *context)
 {
-    const struct clients *clients = context;
+    struct clients *clients = context;
     struct weir_resp_local *local = clients->asked.server->locals[reactor->index];
     if (!local)
         return;
@@ -156,12 +155,15 @@ static void on_each(struct weir_reactor *reactor, struct weir_text *text, void *
         struct weir_resp_session *session = WEIR_CONTAINER(node, struct weir_resp_session, node);
         if (!meant(clients, session))
             continue;
-        if (!clients->kills)
+        if (!clients->kills) {
             weir_resp_describe(session, text);
+            continue;
+        }
+        weir_text_add_bytes(text, "k", 1);
+        if (session->id == clients->asked.asker_id)
+            clients->kills_asker = true;
         else
-            weir_text_add_bytes(text, "k", 1);
-        if (clients->kills)
-            kill_one(session, session->id == clients->asked.asker_id);
+            kill_one(session);
     }
 }
 
@@ -190,6 +192,8 @@ static void answer_kill(struct weir_resp_session *session, struct weir_text *tex
     size_t killed = 0;
     for (uint32_t i = 0; i < count; i++)
         killed += texts[i].byte_count;
+    if (clients->kills_asker)
+        weir_resp_close(session);
     if (!clients->old_form)
         weir_resp_write_integer(weir_resp_out(session), (int64_t)killed);
     else if (killed > 0)
