@@ -178,7 +178,7 @@ static int join(struct weir_subscriber *subscriber, enum weir_name_kind kind, st
     }
     name->policy = weir_policy_for(broker->policies, broker->policy_count, &broker->default_policy,
                                    (const char *)name->bytes.bytes, name->bytes.byte_count);
-    if (subscriber->pausing_since_ns && name->policy->action == WEIR_POLICY_PAUSE)
+    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy))
         name->pausing_count++;
     count_changed(part, name);
     return 0;
@@ -206,7 +206,7 @@ static void leave(struct weir_membership *membership)
     weir_list_remove(&membership->node);
     free(membership);
     subscriber->held_count[name->kind]--;
-    if (subscriber->pausing_since_ns && name->policy->action == WEIR_POLICY_PAUSE)
+    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy))
         name->pausing_count--;
     count_changed(part, name);
     weir_names_release(&part->names, name);

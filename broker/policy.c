@@ -41,6 +41,11 @@ const char *weir_policy_action_name(enum weir_policy_action action)
     return action_names[action];
 }
 
+bool weir_policy_may_pause(const struct weir_policy *policy)
+{
+    return policy->action == WEIR_POLICY_PAUSE || policy->action == WEIR_POLICY_CLOSE;
+}
+
 const struct weir_policy *weir_policy_for(const struct weir_policy_rule *rules, uint32_t rule_count,
                                           const struct weir_policy *otherwise, const char *name, size_t name_bytes)
 {

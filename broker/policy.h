@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 enum weir_policy_action {
-    WEIR_POLICY_CLOSE,       /* over the hard limit, or too long over the soft one: disconnect */
+    WEIR_POLICY_CLOSE,       /* over the hard limit, or too long over the soft one: disconnect. Publishers wait for one
+                              * that takes its bytes as fast as they come, not for one that does not */
     WEIR_POLICY_DROP_OLDEST, /* make room by forgetting what has waited longest */
     WEIR_POLICY_DROP_NEWEST, /* what does not fit is not taken */
     WEIR_POLICY_PAUSE,       /* publishers of the topic wait; after pause_deadline_ns the subscriber is evicted */
@@ -34,6 +35,8 @@ struct weir_policy weir_policy_default(void);
 /* "close", "drop-oldest", "drop-newest", "pause". -EINVAL. */
 int weir_policy_action_parse(const char *text, enum weir_policy_action *action_out);
 const char *weir_policy_action_name(enum weir_policy_action action);
+/* May publishers ever wait for a subscriber under this policy? */
+bool weir_policy_may_pause(const struct weir_policy *policy);
 /* First rule whose glob matches, else the default. */
 const struct weir_policy *weir_policy_for(const struct weir_policy_rule *rules, uint32_t rule_count,
                                           const struct weir_policy *otherwise, const char *name, size_t name_bytes);

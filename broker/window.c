@@ -3,6 +3,10 @@
  *
  * The clock is the part's slow_timer, armed only while somebody has more than WEIR_WINDOW_WATCHED_BYTES waiting: a node on
  * which everybody keeps up never looks.
+ * A flood may come faster than a healthy subscriber's socket takes it. Under `close` publishers then wait, but only while that
+ * connection is seen to move: the first MOVING_NS without a byte leaving end the wait, and for PATIENCE_NS there is no other. So a
+ * subscriber that keeps reading is not cut off by a burst, and one that stalled has cost its publishers a tenth of a second, once.
+ *
  * Proof: tests/broker/window_test.c.
  */
 #include "broker/window.h"
@@ -15,7 +19,15 @@
 #include "broker/part.h"
 #include "runtime/probe.h"
 
-enum { CHECK_NS = 100 * 1000 * 1000, ITEMS_FIRST = 16, DROP_REASON_OLDEST = 1, DROP_REASON_NEWEST = 2 };
+#define PATIENCE_NS (10 * WEIR_S_NS)
+
+enum {
+    CHECK_NS = 100 * 1000 * 1000,
+    MOVING_NS = 100 * 1000 * 1000, /* longer than a busy machine keeps a reader off its CPU */
+    ITEMS_FIRST = 16,
+    DROP_REASON_OLDEST = 1,
+    DROP_REASON_NEWEST = 2,
+};
 
 static uint64_t ahead_bytes(const struct weir_policy *policy)
 {
@@ -161,6 +173,28 @@ static void stop_pausing(struct weir_subscriber *subscriber)
     weir_windows_pausing(subscriber, false);
 }
 
+/* Where a wait begins (and at half of it, ends). */
+static uint64_t pause_bytes(const struct weir_policy *policy)
+{
+    return policy->action == WEIR_POLICY_CLOSE ? policy->hard_bytes / 8 : policy->hard_bytes;
+}
+
+static void be_patient(struct weir_subscriber *subscriber, const struct weir_policy *policy)
+{
+    if (policy->action == WEIR_POLICY_CLOSE && weir_subscriber_waiting_bytes(subscriber) > pause_bytes(policy) &&
+        subscriber->part->reactor->now_ns >= subscriber->patience_from_ns &&
+        weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS)
+        start_pausing(subscriber);
+}
+
+static void lose_patience(struct weir_subscriber *subscriber)
+{
+    if (subscriber->policy->action != WEIR_POLICY_CLOSE || weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS)
+        return;
+    subscriber->patience_from_ns = subscriber->part->reactor->now_ns + PATIENCE_NS;
+    stop_pausing(subscriber);
+}
+
 /* May `byte_count` more wait? Makes room or an end, as the policy says. */
 static bool make_room(struct weir_subscriber *subscriber, uint32_t byte_count, const struct weir_policy *policy)
 {
@@ -197,10 +231,12 @@ static void let_wait(struct weir_subscriber *subscriber, struct weir_buffer *buf
 {
     if (!make_room(subscriber, byte_count, policy))
         return;
-    if (push(subscriber, buffer, bytes, byte_count, false) < 0)
+    if (push(subscriber, buffer, bytes, byte_count, false) < 0) {
         out_of_memory(subscriber);
-    else
-        check_soft(subscriber, policy);
+        return;
+    }
+    check_soft(subscriber, policy);
+    be_patient(subscriber, policy);
 }
 
 void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buffer *buffer, const uint8_t *bytes,
@@ -263,7 +299,7 @@ void weir_subscriber_pump(struct weir_subscriber *subscriber)
     }
     if (window->count == 0)
         forget_window(window);
-    if (weir_subscriber_waiting_bytes(subscriber) < subscriber->policy->hard_bytes / 2)
+    if (weir_subscriber_waiting_bytes(subscriber) < pause_bytes(subscriber->policy) / 2)
         stop_pausing(subscriber);
 }
 
@@ -277,7 +313,9 @@ static void check(struct weir_subscriber *subscriber)
         weir_subscriber_evict(subscriber, "no progress");
         return;
     }
-    if (subscriber->pausing_since_ns && now_ns - subscriber->pausing_since_ns > policy->pause_deadline_ns) {
+    if (subscriber->pausing_since_ns)
+        lose_patience(subscriber);
+    if (subscriber->pausing_since_ns && policy->action == WEIR_POLICY_PAUSE && now_ns - subscriber->pausing_since_ns > policy->pause_deadline_ns) {
         part->counters.evicted_hard++;
         weir_subscriber_evict(subscriber, "publishers waited for it too long");
         return;
@@ -317,7 +355,7 @@ void weir_windows_pausing(struct weir_subscriber *subscriber, bool pausing)
         WEIR_LIST_EACH(node, &subscriber->held[kind])
         {
             struct weir_name *name = WEIR_CONTAINER(node, struct weir_membership, node)->name;
-            if (name->policy->action != WEIR_POLICY_PAUSE)
+            if (!weir_policy_may_pause(name->policy))
                 continue;
             name->pausing_count += pausing ? 1 : (uint32_t)-1;
             weir_names_set_count(&part->names, name, self, name->member_count, name->pausing_count > 0);

@@ -53,6 +53,7 @@ struct weir_subscriber {
     const struct weir_policy *policy;       /* the strictest of what it holds; the default at first */
     uint64_t delivered_count;
     uint64_t pausing_since_ns;              /* publishers wait for it; 0: they do not */
+    uint64_t patience_from_ns;              /* publishers wait for it again from then on; see window.c */
     bool evicted;
 };
 

@@ -56,7 +56,7 @@ enum {
     WEIR_MESH_REACTORS_MAX = 128,
     WEIR_MESH_SLOT_BYTES = 64,
     WEIR_MESH_REPLY_SLOTS = 16,
-    WEIR_MESH_SCAN_MAX = 16,     /* reactors up to which a drain looks at every tail */
+    WEIR_MESH_SCAN_MAX = 4,      /* reactors up to which a drain looks at every tail */
     WEIR_MESH_SLOTS_ALL = 4096,  /* slots on the way to one reactor, shared out among its senders */
     WEIR_MESH_SLOTS_MIN = 64,    /* of one ring */
     WEIR_MESH_SLOTS_MAX = 1024,  /* of one ring */

@@ -133,17 +133,17 @@ int weir_lane_open(struct weir_runtime *runtime, struct weir_lane **lane_out)
     return result;
 }
 
-static void wake_home(struct weir_lane *lane)
+static void wake_home(struct weir_reactor *home)
 {
-    struct weir_reactor *home = lane->home;
     if (weir_load(&home->begun, acquire) && weir_mesh_wake_needed(home->mesh, home->index))
         weir_io_wake_foreign(home->io);
 }
 
 void weir_lane_close(struct weir_lane *lane)
 {
-    weir_store(&lane->closing, 1, release); /* (L) after the last publish */
-    wake_home(lane);
+    struct weir_reactor *home = lane->home;
+    weir_store(&lane->closing, 1, release); /* (L) after the last publish; the lane may be gone from here on */
+    wake_home(home);
 }
 
 int weir_lane_post(struct weir_lane *lane, struct weir_topic topic, uint32_t to, bool keyed, uint64_t key,
@@ -172,7 +172,7 @@ int weir_lane_post(struct weir_lane *lane, struct weir_topic topic, uint32_t to,
         memcpy(slot->inline_body, body, body_bytes);
     }
     weir_ring_publish(lane->ring);
-    wake_home(lane);
+    wake_home(lane->home);
     return 0;
 }
 

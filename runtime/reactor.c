@@ -59,6 +59,8 @@ static bool on_mail(void *context, uint32_t from, void *slot)
     WEIR_ASSERT(mail->type < WEIR_MAIL_TYPES);
     weir_mail_fn fn = reactor->runtime->mail_handlers[mail->type];
     WEIR_ASSERT(fn != NULL);
+    if (mail->type == WEIR_MAIL_POST && !weir_topics_takes_mail(reactor))
+        return false; /* the queue here is full: the slot stays, and with it the sender's credit */
     fn(reactor, from, mail);
     return true;
 }
@@ -133,8 +135,11 @@ int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
     begin_turn(reactor);
     uint32_t done = (uint32_t)completed + work(reactor);
     done += run_hooks(reactor);
-    if (weir_load(&reactor->stop_asked, relaxed)) /* only says when to look: nothing is handed over */
+    if (weir_load(&reactor->stop_asked, relaxed)) { /* only says when to look: nothing is handed over */
+        weir_store(&reactor->drain_sent, reactor->counters.mail_sent, seq_cst); /* before it is shown */
+        flush(reactor);
         done += weir_stop_step(reactor);
+    }
     flush(reactor);
     reactor->busy_turn = done > 0;
     weir_store(&reactor->handler_topic, 0, relaxed);
@@ -163,10 +168,27 @@ static void learn_from_park(struct weir_reactor *reactor, uint64_t parked_ns)
         reactor->spin_ns = 0;
 }
 
+static bool steal_exposed(struct weir_reactor *reactor)
+{
+    uint32_t strands = weir_sched_steal(reactor->sched);
+    if (strands == 0)
+        return false;
+    weir_record(&reactor->recorder, WEIR_RECORD_STEAL, 0, 0, 0, strands);
+    WEIR_PROBE2(steal, reactor->index, strands);
+    return true;
+}
+
+static bool steal(struct weir_reactor *reactor)
+{
+    return weir_sched_announce(reactor->sched, WEIR_SCHED_SEARCHING) && steal_exposed(reactor);
+}
+
 /* Announce, look again, park: whoever publishes after the second look sees the announcement and wakes us. */
 static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
 {
     weir_sched_announce(reactor->sched, WEIR_SCHED_PARKED);
+    if (steal_exposed(reactor)) /* whoever exposed work before the announcement saw nobody to wake */
+        return 1;
     if (!weir_mesh_prepare_sleep(reactor->mesh, reactor->index) || !weir_lanes_prepare_sleep(reactor)) {
         weir_mesh_awake(reactor->mesh, reactor->index);
         return 1;
@@ -187,18 +209,6 @@ static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
         return completed;
     int done = weir_reactor_turn(reactor, 0);
     return done < 0 ? done : done + completed;
-}
-
-static bool steal(struct weir_reactor *reactor)
-{
-    if (!weir_sched_announce(reactor->sched, WEIR_SCHED_SEARCHING))
-        return false;
-    uint32_t strands = weir_sched_steal(reactor->sched);
-    if (strands == 0)
-        return false;
-    weir_record(&reactor->recorder, WEIR_RECORD_STEAL, 0, 0, 0, strands);
-    WEIR_PROBE2(steal, reactor->index, strands);
-    return true;
 }
 
 /* Keep turning for as long as a spin has been worth; true when something came. */

@@ -81,6 +81,8 @@ struct weir_reactor {
 
     /* Read by others. */
     weir_atomic_u32 stop_asked __attribute__((aligned(128)));
+    weir_atomic_u64 drain_sent;     /* while draining: mail sent, stored before it is shown */
+    weir_atomic_u64 drain_received; /* mail received, stored once all that came of it is over */
     weir_atomic_u32 begun;          /* 1: `io` is there (release by its thread; whoever is foreign looks, acquire) */
     weir_atomic_u32 handler_topic;  /* the stall detector: topic slot + 1 of what runs, 0: nothing */
     weir_atomic_u64 turn_since_ns;  /* when this turn began; 0: parked */

@@ -197,6 +197,28 @@ static void free_reactor(struct weir_reactor *reactor)
     free(reactor);
 }
 
+static void wake_nobody(void *context, uint32_t reactor)
+{
+    (void)context;
+    (void)reactor;
+}
+
+/* Everybody has stopped: what is on its way home arrives. A return ring may hold less than waits for it, so in rounds. */
+static void bring_buffers_home(struct weir_runtime *runtime)
+{
+    bool waiting = true;
+    while (waiting) {
+        waiting = false;
+        for (uint32_t i = 0; i < runtime->reactor_count; i++) {
+            weir_buffers_collect(runtime->reactors[i]);
+            weir_mesh_flush(runtime->mesh, i, wake_nobody, NULL);
+            waiting |= runtime->reactors[i]->buffers.returns_waiting;
+        }
+    }
+    for (uint32_t i = 0; i < runtime->reactor_count; i++)
+        weir_buffers_collect(runtime->reactors[i]);
+}
+
 static void free_runtime(struct weir_runtime *runtime)
 {
     for (uint32_t i = 0; runtime->reactors && i < runtime->reactor_count; i++)
@@ -206,6 +228,8 @@ static void free_runtime(struct weir_runtime *runtime)
         if (runtime->reactors[i] && runtime->reactors[i]->topics)
             weir_topics_close(runtime->reactors[i], runtime->reactors[i]->topics);
     weir_lanes_close(runtime);
+    if (runtime->started)
+        bring_buffers_home(runtime);
     for (uint32_t i = 0; runtime->reactors && i < runtime->reactor_count; i++)
         free_reactor(runtime->reactors[i]);
     if (runtime->mesh)
@@ -288,7 +312,8 @@ static int open_reactor_io(struct weir_reactor *reactor)
 int weir_reactor_begin(struct weir_reactor *reactor)
 {
     struct weir_runtime *runtime = reactor->runtime;
-    runtime->started = true;
+    if (!runtime->started) /* threads: weir_runtime_start has */
+        runtime->started = true;
     if (runtime->options.pin_cpus && weir_cpus_pin(reactor->index % runtime->cpu_count) < 0)
         weir_reactor_log(reactor, WEIR_LOG_WARN, "msg=\"not pinned\" reactor=%u", reactor->index);
     int result = open_reactor_io(reactor);
@@ -410,13 +435,27 @@ int weir_runtime_wait(struct weir_runtime *runtime)
     return first_error(runtime);
 }
 
+static bool is_running(const struct weir_reactor *reactor)
+{
+    return reactor->state == WEIR_REACTOR_RUNNING || reactor->state == WEIR_REACTOR_DRAINING;
+}
+
+/* They end together, so they are turned in rotation; a round in which none did anything waits a little. */
 static void end_callers_reactors(struct weir_runtime *runtime)
 {
-    for (uint32_t i = 0; i < runtime->reactor_count; i++) {
-        struct weir_reactor *reactor = runtime->reactors[i];
-        while (reactor->state == WEIR_REACTOR_RUNNING || reactor->state == WEIR_REACTOR_DRAINING)
-            if (weir_reactor_run_once(reactor, WEIR_MS_NS) < 0)
-                break;
+    for (bool running = true, idle = false; running;) {
+        bool waited = !idle;
+        running = false;
+        idle = true;
+        for (uint32_t i = 0; i < runtime->reactor_count; i++) {
+            struct weir_reactor *reactor = runtime->reactors[i];
+            if (!is_running(reactor))
+                continue;
+            int done = weir_reactor_run_once(reactor, waited ? 0 : WEIR_MS_NS);
+            waited = true;
+            idle &= done == 0;
+            running |= done >= 0 || done == -ESHUTDOWN;
+        }
     }
 }
 

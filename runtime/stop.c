@@ -37,12 +37,31 @@ static void wake_others(struct weir_reactor *reactor)
             weir_io_wake_foreign(reactor->runtime->reactors[i]->io);
 }
 
+/*
+ * Is nothing under way any more? Mattern's four counters: all `received` first, then all `sent`. A mail is in `sent`
+ * before it can be seen, and in `received` only when what its handlers posted is in `sent`; so if the sums agree, nothing
+ * was under way when the last `received` was read, and nothing can come any more.
+ */
+static bool nothing_under_way(struct weir_runtime *runtime)
+{
+    uint64_t received = 0, sent = 0;
+    if (weir_load(&runtime->drained_count, seq_cst) < weir_load(&runtime->running_count, seq_cst))
+        return false;
+    for (uint32_t i = 0; i < runtime->reactor_count; i++)
+        received += weir_load(&runtime->reactors[i]->drain_received, seq_cst);
+    for (uint32_t i = 0; i < runtime->reactor_count; i++)
+        sent += weir_load(&runtime->reactors[i]->drain_sent, seq_cst);
+    return received == sent;
+}
+
 static void count_drained(struct weir_reactor *reactor)
 {
-    struct weir_runtime *runtime = reactor->runtime;
+    bool changed = weir_load(&reactor->drain_received, relaxed) != reactor->counters.mail_received || !reactor->drained;
+    weir_store(&reactor->drain_received, reactor->counters.mail_received, seq_cst);
+    if (!reactor->drained)
+        weir_fetch_add(&reactor->runtime->drained_count, 1, seq_cst);
     reactor->drained = true;
-    /* acq_rel: what the others sent before they were counted is seen by who counts last */
-    if (weir_fetch_add(&runtime->drained_count, 1, acq_rel) + 1 == weir_load(&runtime->running_count, acquire))
+    if (changed && nothing_under_way(reactor->runtime))
         wake_others(reactor);
 }
 
@@ -59,10 +78,8 @@ uint32_t weir_stop_step(struct weir_reactor *reactor)
     bool late = reactor->now_ns >= reactor->drain_deadline_ns + reactor->runtime->options.drain_timeout_ns / 4;
     if (!nothing_left(reactor) && !late)
         return 0;
-    if (!reactor->drained)
-        count_drained(reactor);
-    struct weir_runtime *runtime = reactor->runtime;
-    if (weir_load(&runtime->drained_count, acquire) < weir_load(&runtime->running_count, acquire) && !late)
+    count_drained(reactor);
+    if (!nothing_under_way(reactor->runtime) && !late)
         return 0;
     reactor->state = WEIR_REACTOR_ENDED;
     return 1;

@@ -291,6 +291,8 @@ static int may_write(const struct weir_tcp *conn, size_t byte_count)
 {
     if (conn->state != WEIR_TCP_OPEN && conn->state != WEIR_TCP_CONNECTING)
         return -EPIPE;
+    if (byte_count > conn->shape->options.unsent_bytes_max)
+        return -EMSGSIZE;
     if (conn->outq.byte_count + byte_count > conn->shape->options.unsent_bytes_max)
         return -ENOBUFS;
     return 0;

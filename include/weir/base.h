@@ -15,7 +15,13 @@
 #ifdef __cplusplus
 #define WEIR_BEGIN extern "C" {
 #define WEIR_END }
-#define WEIR_OPTIONS(type) (type{sizeof(type)})
+template <typename type> inline type weir_options()
+{
+    type options = type();
+    options.size = sizeof(type);
+    return options;
+}
+#define WEIR_OPTIONS(type) (weir_options<type>())
 #else
 #define WEIR_BEGIN
 #define WEIR_END

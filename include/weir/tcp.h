@@ -58,8 +58,8 @@ WEIR_API WEIR_MUST_CHECK int weir_tcp_connect(struct weir_reactor *reactor, cons
                                               const struct weir_tcp_options *options, void *context,
                                               struct weir_tcp **conn_out);
 
-/* Queue bytes; they leave at the end of the turn. 0; -ENOBUFS (nothing taken: wait for on_drain), -EPIPE (closing),
- * -ENOMEM. */
+/* Queue bytes; they leave at the end of the turn. 0; -ENOBUFS (nothing taken: wait for on_drain), -EMSGSIZE (more than
+ * unsent_bytes_max at once: never fits), -EPIPE (closing), -ENOMEM. */
 WEIR_API WEIR_MUST_CHECK int weir_tcp_write(struct weir_tcp *conn, const void *bytes, size_t byte_count);
 WEIR_API size_t weir_tcp_unsent_bytes(const struct weir_tcp *conn);
 

@@ -113,11 +113,10 @@ WEIR_API int weir_emit_keyed(struct weir_reactor *reactor, struct weir_topic top
  * then it becomes a topic. Also -EINVAL (empty, over 1,024 bytes, wildcard), -ENOSPC (topics_max). */
 WEIR_API int weir_emit_name(struct weir_reactor *reactor, const char *name, const void *body, uint32_t body_bytes);
 
-enum {
-    WEIR_TO_HERE = UINT32_MAX,       /* this reactor */
-    WEIR_TO_KEY = UINT32_MAX - 1,    /* the reactor that the key hashes to: the same one for all posters */
-    WEIR_TO_ALL = UINT32_MAX - 2,    /* a copy for every reactor, this one too */
-};
+/* Where to post, beside the index of a reactor. Macros: an enumerator of C11 must fit an int. */
+#define WEIR_TO_HERE UINT32_MAX       /* this reactor */
+#define WEIR_TO_KEY (UINT32_MAX - 1u) /* the reactor that the key hashes to: the same one for all posters */
+#define WEIR_TO_ALL (UINT32_MAX - 2u) /* a copy for every reactor, this one too */
 
 /*
  * Post a copy of `body` to a reactor (an index, or WEIR_TO_...). Two posts from one reactor to one reactor
