@@ -29,7 +29,8 @@ static void answer_later(struct weir_resp_session *session, struct weir_text *te
     weir_resp_release(session, WEIR_RESP_HOLD_ANSWER);
 }
 
-static void on_gathered(struct weir_reactor *reactor, struct weir_text *texts, uint32_t count, void *context)
+static void on_gathered(struct weir_reactor *reactor, struct weir_text *texts, uint32_t count,
+                        void *context)
 {
     (void)reactor;
     struct weir_resp_asked *asked = context;
@@ -43,7 +44,8 @@ static void on_gathered(struct weir_reactor *reactor, struct weir_text *texts, u
     drop(asked);
 }
 
-enum weir_resp_outcome weir_resp_ask(struct weir_resp_session *session, struct weir_resp_asked *asked)
+enum weir_resp_outcome weir_resp_ask(struct weir_resp_session *session,
+                                     struct weir_resp_asked *asked)
 {
     if (!asked) {
         weir_resp_fail(session, "OOM no memory for this answer");

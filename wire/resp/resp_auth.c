@@ -13,7 +13,8 @@
 #include "base/glob.h"
 #include "wire/resp/resp_command.h"
 
-static const char wrong_password[] = "WRONGPASS invalid username-password pair or user is disabled.";
+static const char wrong_password[] =
+    "WRONGPASS invalid username-password pair or user is disabled.";
 
 static bool same_secret(struct weir_resp_slice given, const char *secret)
 {
@@ -29,7 +30,8 @@ static bool same_name(struct weir_resp_slice name, const char *text)
     return name.count == strlen(text) && memcmp(name.bytes, text, name.count) == 0;
 }
 
-static const struct weir_resp_user *find_user(const struct weir_resp_server *server, struct weir_resp_slice name)
+static const struct weir_resp_user *find_user(const struct weir_resp_server *server,
+                                              struct weir_resp_slice name)
 {
     for (uint32_t i = 0; i < server->settings.user_count; i++)
         if (same_name(name, server->settings.users[i].name))
@@ -37,7 +39,8 @@ static const struct weir_resp_user *find_user(const struct weir_resp_server *ser
     return NULL;
 }
 
-int weir_resp_auth(struct weir_resp_session *session, struct weir_resp_slice name, struct weir_resp_slice password)
+int weir_resp_auth(struct weir_resp_session *session, struct weir_resp_slice name,
+                   struct weir_resp_slice password)
 {
     const struct weir_resp_user *user = find_user(session->local->server, name);
     bool right = same_secret(password, user && user->password ? user->password : "");
@@ -48,7 +51,8 @@ int weir_resp_auth(struct weir_resp_session *session, struct weir_resp_slice nam
     session->local->counters.auth_failures++;
     char peer[64];
     weir_tcp_peer_name(weir_resp_conn(session), peer, sizeof peer);
-    weir_reactor_log(session->local->reactor, WEIR_LOG_WARN, "msg=\"login refused\" protocol=redis client=%llu addr=%s",
+    weir_reactor_log(session->local->reactor, WEIR_LOG_WARN,
+                     "msg=\"login refused\" protocol=redis client=%llu addr=%s",
                      (unsigned long long)session->id, peer);
     return -EACCES;
 }
@@ -69,7 +73,8 @@ bool weir_resp_may_access(const struct weir_resp_session *session, struct weir_r
     return false;
 }
 
-bool weir_resp_may_access_pattern(const struct weir_resp_session *session, struct weir_resp_slice pattern)
+bool weir_resp_may_access_pattern(const struct weir_resp_session *session,
+                                  struct weir_resp_slice pattern)
 {
     const struct weir_resp_user *user = session->user;
     if (!user || !user->some_channels)
@@ -80,15 +85,18 @@ bool weir_resp_may_access_pattern(const struct weir_resp_session *session, struc
     return false;
 }
 
-enum weir_resp_outcome weir_resp_do_auth(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_auth(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     struct weir_resp_slice name = {"default", 7};
     const struct weir_resp_user *otherwise = session->local->server->default_user;
     if (command->arg_count > 3) {
         weir_resp_fail(session, "ERR syntax error");
     } else if (command->arg_count == 2 && otherwise && !otherwise->password) {
-        weir_resp_fail(session, "ERR AUTH <password> called without any password configured for the default user. "
-                                "Are you sure your configuration is correct?");
+        weir_resp_fail(
+            session,
+            "ERR AUTH <password> called without any password configured for the default user. "
+            "Are you sure your configuration is correct?");
     } else {
         if (command->arg_count == 3)
             name = command->args[1];
@@ -111,7 +119,8 @@ struct hello {
     struct weir_resp_slice name;
 };
 
-static bool read_protocol(struct weir_resp_session *session, struct weir_resp_slice text, struct hello *hello)
+static bool read_protocol(struct weir_resp_session *session, struct weir_resp_slice text,
+                          struct hello *hello)
 {
     int64_t protocol;
     if (!weir_bytes_parse_i64(text.bytes, text.count, &protocol)) {
@@ -126,7 +135,8 @@ static bool read_protocol(struct weir_resp_session *session, struct weir_resp_sl
     return true;
 }
 
-static bool read_hello(struct weir_resp_session *session, const struct weir_resp_command *command, struct hello *hello)
+static bool read_hello(struct weir_resp_session *session, const struct weir_resp_command *command,
+                       struct hello *hello)
 {
     const struct weir_resp_slice *args = command->args;
     if (command->arg_count > 1 && !read_protocol(session, args[1], hello))
@@ -176,7 +186,8 @@ static void introduce(struct weir_resp_session *session)
     weir_resp_write_array(out, 0);
 }
 
-enum weir_resp_outcome weir_resp_do_hello(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_hello(struct weir_resp_session *session,
+                                          const struct weir_resp_command *command)
 {
     struct hello hello = {.protocol = session->protocol};
     if (!read_hello(session, command, &hello))
@@ -184,11 +195,15 @@ enum weir_resp_outcome weir_resp_do_hello(struct weir_resp_session *session, con
     if (hello.logs_in && weir_resp_auth(session, hello.user, hello.password) < 0) {
         weir_resp_fail(session, wrong_password);
     } else if (!session->user) {
-        weir_resp_fail(session, "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-                                "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
-                                "protocol version at the same time");
+        weir_resp_fail(
+            session,
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+            "HELLO "
+            "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+            "protocol version at the same time");
     } else if (hello.names && weir_resp_set_text(&session->name, hello.name) < 0) {
-        weir_resp_fail(session, "ERR Client names cannot contain spaces, newlines or special characters.");
+        weir_resp_fail(session,
+                       "ERR Client names cannot contain spaces, newlines or special characters.");
     } else {
         set_protocol(session, hello.protocol);
         introduce(session);
@@ -196,7 +211,8 @@ enum weir_resp_outcome weir_resp_do_hello(struct weir_resp_session *session, con
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_reset(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_reset(struct weir_resp_session *session,
+                                          const struct weir_resp_command *command)
 {
     (void)command;
     const struct weir_resp_user *otherwise = session->local->server->default_user;
@@ -224,7 +240,8 @@ enum weir_resp_outcome weir_resp_do_acl_whoami(struct weir_resp_session *session
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_acl_users(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_acl_users(struct weir_resp_session *session,
+                                              const struct weir_resp_command *command)
 {
     (void)command;
     const struct weir_resp_settings *settings = &session->local->server->settings;
@@ -236,14 +253,16 @@ enum weir_resp_outcome weir_resp_do_acl_users(struct weir_resp_session *session,
 
 static void describe_user(struct weir_text *text, const struct weir_resp_user *user)
 {
-    weir_text_add(text, "user %s %s%s", user->name, user->disabled ? "off" : "on", user->password ? "" : " nopass");
+    weir_text_add(text, "user %s %s%s", user->name, user->disabled ? "off" : "on",
+                  user->password ? "" : " nopass");
     weir_text_add(text, " sanitize-payload ~* %s", user->some_channels ? "resetchannels" : "&*");
     for (uint32_t i = 0; user->some_channels && i < user->channel_count; i++)
         weir_text_add(text, " &%s", user->channels[i]);
     weir_text_add(text, " +@all");
 }
 
-enum weir_resp_outcome weir_resp_do_acl_list(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_acl_list(struct weir_resp_session *session,
+                                             const struct weir_resp_command *command)
 {
     (void)command;
     const struct weir_resp_settings *settings = &session->local->server->settings;
@@ -257,9 +276,11 @@ enum weir_resp_outcome weir_resp_do_acl_list(struct weir_resp_session *session, 
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_acl_cat(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_acl_cat(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
-    static const char *const categories[] = {"pubsub", "connection", "transaction", "admin", "fast", "slow"};
+    static const char *const categories[] = {"pubsub", "connection", "transaction",
+                                             "admin",  "fast",       "slow"};
     enum { COUNT = sizeof categories / sizeof *categories };
     (void)command;
     weir_resp_write_array(weir_resp_out(session), COUNT);
@@ -268,22 +289,29 @@ enum weir_resp_outcome weir_resp_do_acl_cat(struct weir_resp_session *session, c
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_acl_fixed(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_acl_fixed(struct weir_resp_session *session,
+                                              const struct weir_resp_command *command)
 {
     (void)command;
     weir_resp_fail(session, "ERR weir's users are its settings: they change with a restart");
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_acl_help(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_acl_help(struct weir_resp_session *session,
+                                             const struct weir_resp_command *command)
 {
     static const char *const lines[] = {
         "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "CAT", "    List all commands that belong to <category>, or all command categories",
-        "LIST", "    Show users details in config file format.",
-        "USERS", "    List all the registered usernames.",
-        "WHOAMI", "    Return the current connection username.",
-        "HELP", "    Print this help.",
+        "CAT",
+        "    List all commands that belong to <category>, or all command categories",
+        "LIST",
+        "    Show users details in config file format.",
+        "USERS",
+        "    List all the registered usernames.",
+        "WHOAMI",
+        "    Return the current connection username.",
+        "HELP",
+        "    Print this help.",
         NULL,
     };
     (void)command;

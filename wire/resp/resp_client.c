@@ -9,7 +9,8 @@
 
 #include "wire/resp/resp_command.h"
 
-static const char bad_name[] = "ERR Client names cannot contain spaces, newlines or special characters.";
+static const char bad_name[] =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
 
 int weir_resp_set_text(char **at, struct weir_resp_slice text)
 {
@@ -26,7 +27,8 @@ int weir_resp_set_text(char **at, struct weir_resp_slice text)
     return 0;
 }
 
-enum weir_resp_outcome weir_resp_do_client_id(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_client_id(struct weir_resp_session *session,
+                                              const struct weir_resp_command *command)
 {
     (void)command;
     weir_resp_write_integer(weir_resp_out(session), (int64_t)session->id);
@@ -60,11 +62,12 @@ enum weir_resp_outcome weir_resp_do_client_setinfo(struct weir_resp_session *ses
     struct weir_resp_slice option = command->args[2];
     bool is_name = weir_resp_slice_is(option, "lib-name");
     if (!is_name && !weir_resp_slice_is(option, "lib-ver")) {
-        weir_resp_failf(session, "ERR Unrecognized option '%.*s'", (int)(option.count < 128 ? option.count : 128),
-                        option.bytes);
+        weir_resp_failf(session, "ERR Unrecognized option '%.*s'",
+                        (int)(option.count < 128 ? option.count : 128), option.bytes);
         return WEIR_RESP_DONE;
     }
-    if (weir_resp_set_text(is_name ? &session->lib_name : &session->lib_version, command->args[3]) < 0)
+    if (weir_resp_set_text(is_name ? &session->lib_name : &session->lib_version, command->args[3]) <
+        0)
         weir_resp_failf(session, "ERR %s cannot contain spaces, newlines or special characters.",
                         is_name ? "lib-name" : "lib-ver");
     else
@@ -78,13 +81,15 @@ enum weir_resp_outcome weir_resp_do_client_info(struct weir_resp_session *sessio
     (void)command;
     struct weir_text text = {0};
     weir_resp_describe(session, &text);
-    weir_resp_write_verbatim(weir_resp_room(session, text.byte_count), "txt", text.bytes, text.byte_count);
+    weir_resp_write_verbatim(weir_resp_room(session, text.byte_count), "txt", text.bytes,
+                             text.byte_count);
     weir_text_free(&text);
     return WEIR_RESP_DONE;
 }
 
 /* ON or OFF into *flag. */
-static enum weir_resp_outcome set_flag(struct weir_resp_session *session, struct weir_resp_slice word, bool *flag)
+static enum weir_resp_outcome set_flag(struct weir_resp_session *session,
+                                       struct weir_resp_slice word, bool *flag)
 {
     bool on = weir_resp_slice_is(word, "on");
     if (!on && !weir_resp_slice_is(word, "off")) {
@@ -141,7 +146,8 @@ enum weir_resp_outcome weir_resp_do_client_pause(struct weir_resp_session *sessi
         weir_resp_fail(session, "ERR CLIENT PAUSE mode must be WRITE or ALL");
     } else {
         weir_store(&server->paused_all, all, relaxed);
-        weir_store(&server->paused_until_ns, session->local->reactor->now_ns + wait_ms * 1000000, relaxed);
+        uint64_t now_ns = weir_io_now_ns(session->local->reactor->io);
+        weir_store(&server->paused_until_ns, now_ns + wait_ms * 1000000, relaxed);
         weir_resp_ok(session);
     }
     return WEIR_RESP_DONE;
@@ -208,19 +214,30 @@ enum weir_resp_outcome weir_resp_do_client_help(struct weir_resp_session *sessio
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GETNAME", "    Return the name of the current connection.",
-        "ID", "    Return the ID of the current connection.",
-        "INFO", "    Return information about the current client connection.",
-        "KILL <ip:port>", "    Kill connection made from <ip:port>.",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
         "KILL <option> <value> [<option> <value> [...]]",
         "    Kill connections. Options are: ADDR, LADDR, TYPE, USER, SKIPME, ID, MAXAGE.",
-        "LIST [options ...]", "    Return information about client connections. Options are: TYPE, ID.",
-        "PAUSE <timeout> [WRITE|ALL]", "    Suspend all, or just write, clients for <timeout> milliseconds.",
-        "REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection.",
-        "SETNAME <name>", "    Assign the name <name> to the current connection.",
-        "SETINFO <option> <value>", "    Set client meta attr. Options are: LIB-NAME, LIB-VER.",
-        "UNPAUSE", "    Stop the current client pause, resuming traffic.",
-        "HELP", "    Print this help.",
+        "LIST [options ...]",
+        "    Return information about client connections. Options are: TYPE, ID.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "SETINFO <option> <value>",
+        "    Set client meta attr. Options are: LIB-NAME, LIB-VER.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
+        "HELP",
+        "    Print this help.",
         NULL,
     };
     (void)command;

@@ -22,7 +22,7 @@ struct clients {
     bool old_form; /* KILL addr: OK or an error */
     bool skips_asker;
     bool kills_asker; /* found on its own reactor, done there after the answer */
-    char *address; /* NULL: any; likewise below */
+    char *address;    /* NULL: any; likewise below */
     char *local_address;
     char *user;
     uint64_t age_s_min;
@@ -54,14 +54,16 @@ static void describe_identity(const struct weir_resp_session *session, struct we
 {
     const struct weir_tcp *conn = weir_resp_conn(session);
     char peer[128], local[128], flags[8];
-    uint64_t now_ns = session->local->reactor->now_ns;
+    uint64_t now_ns = weir_io_now_ns(session->local->reactor->io);
     weir_tcp_peer_name(conn, peer, sizeof peer);
     weir_tcp_local_name(conn, local, sizeof local);
     put_flags(session, flags);
+    uint64_t idle_ns = now_ns > session->active_ns ? now_ns - session->active_ns : 0;
     weir_text_add(text, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=%s db=0",
-                  (unsigned long long)session->id, peer, local, conn->fd, text_or_empty(session->name),
+                  (unsigned long long)session->id, peer, local, conn->fd,
+                  text_or_empty(session->name),
                   (unsigned long long)((now_ns - session->opened_ns) / 1000000000),
-                  (unsigned long long)((now_ns - session->active_ns) / 1000000000), flags[0] ? flags : "N");
+                  (unsigned long long)(idle_ns / 1000000000), flags[0] ? flags : "N");
 }
 
 static void describe_memory(const struct weir_resp_session *session, struct weir_text *text)
@@ -69,13 +71,15 @@ static void describe_memory(const struct weir_resp_session *session, struct weir
     const struct weir_window *window = &session->subscriber.window;
     uint64_t rest = weir_resp_rest_bytes(session);
     uint64_t unsent = weir_tcp_unsent_bytes(weir_resp_conn(session));
-    uint64_t total = sizeof *session + sizeof(struct weir_tcp) + rest + unsent + window->byte_count +
-                     weir_resp_multi_bytes(session);
-    weir_text_add(text, " multi=%d watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%zu rbs=0 rbp=0",
-                  session->multi ? (int)weir_resp_multi_count(session) : -1, (unsigned long long)rest,
-                  weir_resp_multi_bytes(session));
-    weir_text_add(text, " obl=%llu oll=%u omem=%llu tot-mem=%llu", (unsigned long long)unsent, window->count,
-                  (unsigned long long)(unsent + window->byte_count), (unsigned long long)total);
+    uint64_t total = sizeof *session + sizeof(struct weir_tcp) + rest + unsent +
+                     window->byte_count + weir_resp_multi_bytes(session);
+    weir_text_add(text,
+                  " multi=%d watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%zu rbs=0 rbp=0",
+                  session->multi ? (int)weir_resp_multi_count(session) : -1,
+                  (unsigned long long)rest, weir_resp_multi_bytes(session));
+    weir_text_add(text, " obl=%llu oll=%u omem=%llu tot-mem=%llu", (unsigned long long)unsent,
+                  window->count, (unsigned long long)(unsent + window->byte_count),
+                  (unsigned long long)total);
 }
 
 void weir_resp_describe(const struct weir_resp_session *session, struct weir_text *text)
@@ -85,16 +89,19 @@ void weir_resp_describe(const struct weir_resp_session *session, struct weir_tex
     bool waits = weir_subscriber_waiting_bytes(subscriber) > 0;
     describe_identity(session, text);
     weir_text_add(text, " sub=%u psub=%u ssub=%u", subscriber->held_count[WEIR_NAME_TOPIC],
-                  subscriber->held_count[WEIR_NAME_PATTERN], subscriber->held_count[WEIR_NAME_SHARD]);
+                  subscriber->held_count[WEIR_NAME_PATTERN],
+                  subscriber->held_count[WEIR_NAME_SHARD]);
     describe_memory(session, text);
-    weir_text_add(text, " events=%s%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s", conn->paused ? "" : "r",
-                  waits ? "w" : "", session->last ? session->last->name : "NULL",
+    weir_text_add(text, " events=%s%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s",
+                  conn->paused ? "" : "r", waits ? "w" : "",
+                  session->last ? session->last->name : "NULL",
                   session->user ? session->user->name : "(superuser)", session->protocol,
                   text_or_empty(session->lib_name), text_or_empty(session->lib_version));
     weir_text_add(text, " window=%llu dropped=%llu stuck-ms=%llu reactor=%u\n",
                   (unsigned long long)subscriber->window.byte_count,
                   (unsigned long long)subscriber->window.dropped_count,
-                  (unsigned long long)(weir_tcp_stuck_ns(conn) / 1000000), session->local->reactor->index);
+                  (unsigned long long)(weir_tcp_stuck_ns(conn) / 1000000),
+                  session->local->reactor->index);
 }
 
 /* ---- which ones ---- */
@@ -119,7 +126,7 @@ static bool at_address(const struct weir_resp_session *session, const char *want
 
 static bool meant(const struct clients *clients, const struct weir_resp_session *session)
 {
-    uint64_t age_s = (session->local->reactor->now_ns - session->opened_ns) / 1000000000;
+    uint64_t age_s = (weir_io_now_ns(session->local->reactor->io) - session->opened_ns) / 1000000000;
     if (clients->type != ANY && clients->type != (weir_resp_subscribed(session) ? PUBSUB : NORMAL))
         return false;
     if (clients->by_ids && !has_id(clients, session->id))
@@ -150,8 +157,7 @@ static void on_each(struct weir_reactor *reactor, struct weir_text *text, void *
     struct weir_resp_local *local = clients->asked.server->locals[reactor->index];
     if (!local)
         return;
-    WEIR_LIST_EACH(node, &local->sessions)
-    {
+    WEIR_LIST_EACH(node, &local->sessions) {
         struct weir_resp_session *session = WEIR_CONTAINER(node, struct weir_resp_session, node);
         if (!meant(clients, session))
             continue;
@@ -176,12 +182,15 @@ static void answer_list(struct weir_resp_session *session, struct weir_text *tex
     struct weir_text all = {0};
     for (uint32_t i = 0; i < count; i++) {
         all.failed |= texts[i].failed;
-        weir_text_add_bytes(&all, texts[i].bytes, texts[i].byte_count);
+        if (texts[i].byte_count > 0)
+            weir_text_add_bytes(&all, texts[i].bytes, texts[i].byte_count);
     }
+    const char *bytes = all.bytes ? all.bytes : "";
     if (all.failed)
         weir_resp_fail(session, "OOM no memory for this answer");
     else
-        weir_resp_write_verbatim(weir_resp_room(session, all.byte_count), "txt", all.bytes, all.byte_count);
+        weir_resp_write_verbatim(weir_resp_room(session, all.byte_count), "txt", bytes,
+                                 all.byte_count);
     weir_text_free(&all);
 }
 
@@ -226,7 +235,8 @@ static struct clients *make(bool kills)
 
 /* ---- what was asked; an error text, or NULL ---- */
 
-static const char *read_type(struct clients *clients, struct weir_resp_slice word, char *why, size_t why_bytes)
+static const char *read_type(struct clients *clients, struct weir_resp_slice word, char *why,
+                             size_t why_bytes)
 {
     if (weir_resp_slice_is(word, "normal"))
         clients->type = NORMAL;
@@ -236,7 +246,8 @@ static const char *read_type(struct clients *clients, struct weir_resp_slice wor
              weir_resp_slice_is(word, "master"))
         clients->type = NOBODY;
     else {
-        snprintf(why, why_bytes, "ERR Unknown client type '%.*s'", (int)(word.count < 64 ? word.count : 64), word.bytes);
+        snprintf(why, why_bytes, "ERR Unknown client type '%.*s'",
+                 (int)(word.count < 64 ? word.count : 64), word.bytes);
         return why;
     }
     return NULL;
@@ -263,8 +274,8 @@ static const char *set(char **at, struct weir_resp_slice word)
     return *at ? NULL : "OOM no memory for this list";
 }
 
-static const char *read_list(struct clients *clients, const struct weir_resp_command *command, char *why,
-                             size_t why_bytes)
+static const char *read_list(struct clients *clients, const struct weir_resp_command *command,
+                             char *why, size_t why_bytes)
 {
     const struct weir_resp_slice *args = command->args;
     if (command->arg_count == 2)
@@ -279,8 +290,8 @@ static const char *read_list(struct clients *clients, const struct weir_resp_com
     return bad;
 }
 
-static const char *read_kill_option(struct clients *clients, struct weir_resp_slice option, struct weir_resp_slice value,
-                                    char *why, size_t why_bytes)
+static const char *read_kill_option(struct clients *clients, struct weir_resp_slice option,
+                                    struct weir_resp_slice value, char *why, size_t why_bytes)
 {
     if (weir_resp_slice_is(option, "id"))
         return add_id(clients, value, "ERR client-id should be greater than 0");
@@ -302,8 +313,8 @@ static const char *read_kill_option(struct clients *clients, struct weir_resp_sl
     return clients->skips_asker || weir_resp_slice_is(value, "no") ? NULL : "ERR syntax error";
 }
 
-static const char *read_kill(struct clients *clients, const struct weir_resp_command *command, char *why,
-                             size_t why_bytes)
+static const char *read_kill(struct clients *clients, const struct weir_resp_command *command,
+                             char *why, size_t why_bytes)
 {
     const struct weir_resp_slice *args = command->args;
     clients->old_form = command->arg_count == 3;
@@ -318,13 +329,15 @@ static const char *read_kill(struct clients *clients, const struct weir_resp_com
     return bad;
 }
 
-static enum weir_resp_outcome ask(struct weir_resp_session *session, const struct weir_resp_command *command, bool kills)
+static enum weir_resp_outcome ask(struct weir_resp_session *session,
+                                  const struct weir_resp_command *command, bool kills)
 {
     char why[128];
     struct clients *clients = make(kills);
     const char *bad = NULL;
     if (clients)
-        bad = kills ? read_kill(clients, command, why, sizeof why) : read_list(clients, command, why, sizeof why);
+        bad = kills ? read_kill(clients, command, why, sizeof why)
+                    : read_list(clients, command, why, sizeof why);
     if (!bad)
         return weir_resp_ask(session, clients ? &clients->asked : NULL);
     weir_resp_fail(session, bad);

@@ -21,10 +21,10 @@
 #include "wire/resp/resp_write.h"
 
 enum {
-    WEIR_RESP_OUT_BYTES = 64 << 10,     /* the output, and what it shrinks back to */
+    WEIR_RESP_OUT_BYTES = 64 << 10,      /* the output, and what it shrinks back to */
     WEIR_RESP_OUT_BYTES_MAX = 512 << 20, /* a transaction's answer is whole or not at all */
-    WEIR_RESP_ROOM_BYTES = 4096,        /* free for each command without asking */
-    WEIR_RESP_NAME_BYTES_MAX = 1 << 16, /* CLIENT SETNAME and SETINFO */
+    WEIR_RESP_ROOM_BYTES = 4096,         /* free for each command without asking */
+    WEIR_RESP_NAME_BYTES_MAX = 1 << 16,  /* CLIENT SETNAME and SETINFO */
 };
 
 /* Why a session does not go on. */
@@ -49,19 +49,19 @@ enum weir_resp_flag {
     WEIR_RESP_PUBSUB = 1u << 0,
     WEIR_RESP_FAST = 1u << 1,
     WEIR_RESP_ADMIN = 1u << 2,
-    WEIR_RESP_NO_AUTH = 1u << 3,         /* before logging in */
-    WEIR_RESP_IN_SUBSCRIBER = 1u << 4,   /* RESP2 clients with subscriptions may */
-    WEIR_RESP_NOT_QUEUED = 1u << 5,      /* runs at once in a transaction */
-    WEIR_RESP_PUSHES = 1u << 6,          /* answers by pushes: CLIENT REPLY OFF does not mute it */
-    WEIR_RESP_CONNECTION = 1u << 7,      /* category for COMMAND */
-    WEIR_RESP_MAY_WRITE = 1u << 8,       /* CLIENT PAUSE WRITE holds it */
-    WEIR_RESP_UNSUPPORTED = 1u << 9,     /* Redis has it, weir does not */
+    WEIR_RESP_NO_AUTH = 1u << 3,       /* before logging in */
+    WEIR_RESP_IN_SUBSCRIBER = 1u << 4, /* RESP2 clients with subscriptions may */
+    WEIR_RESP_NOT_QUEUED = 1u << 5,    /* runs at once in a transaction */
+    WEIR_RESP_PUSHES = 1u << 6,        /* answers by pushes: CLIENT REPLY OFF does not mute it */
+    WEIR_RESP_CONNECTION = 1u << 7,    /* category for COMMAND */
+    WEIR_RESP_MAY_WRITE = 1u << 8,     /* CLIENT PAUSE WRITE holds it */
+    WEIR_RESP_UNSUPPORTED = 1u << 9,   /* Redis has it, weir does not */
 };
 
 struct weir_resp_definition {
     const char *name; /* lower case; of a subcommand: "client|list" */
     const char *summary;
-    int8_t arity;     /* as Redis: > 0 exactly, < 0 at least, the name included */
+    int8_t arity; /* as Redis: > 0 exactly, < 0 at least, the name included */
     int8_t first_key;
     int8_t last_key;
     uint32_t flags;
@@ -88,26 +88,26 @@ struct weir_resp_session {
     struct weir_list node; /* local->sessions */
     struct weir_resp_local *local;
     struct weir_subscriber subscriber;
-    struct weir_resp_rest *rest;     /* NULL: nothing is left over */
-    struct weir_resp_multi *multi;   /* NULL: no transaction */
-    struct weir_resp_asked *asked;   /* with HOLD_ANSWER */
-    const struct weir_resp_user *user; /* NULL: not logged in */
+    struct weir_resp_rest *rest;             /* NULL: nothing is left over */
+    struct weir_resp_multi *multi;           /* NULL: no transaction */
+    struct weir_resp_asked *asked;           /* with HOLD_ANSWER */
+    const struct weir_resp_user *user;       /* NULL: not logged in */
     const struct weir_resp_definition *last; /* for CLIENT LIST */
-    char *name;                      /* NULL: none, as below */
+    char *name;                              /* NULL: none, as below */
     char *lib_name;
     char *lib_version;
     uint64_t id;
     uint64_t opened_ns;
     uint64_t active_ns;
-    uint64_t address_hash;           /* 0: not asked for yet */
-    uint64_t reply_bytes;            /* written since the client had read everything */
-    uint8_t protocol;                /* 2 or 3 */
+    uint64_t address_hash; /* 0: not asked for yet */
+    uint64_t reply_bytes;  /* written since the client had read everything */
+    uint8_t protocol;      /* 2 or 3 */
     uint8_t holds;
-    bool closing;                    /* no further request is run */
+    bool closing; /* no further request is run */
     bool close_when_sent;
-    bool admitted;                   /* the waiting publish has passed its limits */
-    bool muted;                      /* CLIENT REPLY OFF */
-    bool mute_next;                  /* CLIENT REPLY SKIP: the request after this one */
+    bool admitted;  /* the waiting publish has passed its limits */
+    bool muted;     /* CLIENT REPLY OFF */
+    bool mute_next; /* CLIENT REPLY SKIP: the request after this one */
     bool mute_this;
     bool no_evict;
     bool no_touch;
@@ -124,17 +124,17 @@ struct weir_resp_local {
     struct weir_resp_parser parser; /* for input that comes to a session without a rest */
     struct weir_resp_counters counters;
     struct weir_wheel_timer sweep; /* connections that are closing and never get there */
-    size_t mark;   /* of the output: where this request's answer begins */
-    bool muting;   /* it will not be sent */
-    bool in_batch; /* between weir_resp_begin and weir_resp_end */
-    uint16_t port; /* the first listener that has one */
+    size_t mark;                   /* of the output: where this request's answer begins */
+    bool muting;                   /* it will not be sent */
+    bool in_batch;                 /* between weir_resp_begin and weir_resp_end */
+    uint16_t port;                 /* the first listener that has one */
     uint64_t opened_ns;
 };
 
 struct weir_resp_server {
     struct weir_runtime *runtime;
     struct weir_resp_settings settings;
-    struct weir_resp_user everyone; /* when there are no users */
+    struct weir_resp_user everyone;            /* when there are no users */
     const struct weir_resp_user *default_user; /* NULL: none */
     uint64_t hash_seed;
     uint32_t local_count;
@@ -190,7 +190,8 @@ struct weir_resp_writer *weir_resp_room(struct weir_resp_session *session, size_
 void weir_resp_flush(struct weir_resp_session *session);
 int weir_resp_out_open(struct weir_resp_writer *out);
 void weir_resp_out_trim(struct weir_resp_writer *out);
-void weir_resp_fail(struct weir_resp_session *session, const char *text); /* an error reply, counted */
+void weir_resp_fail(struct weir_resp_session *session,
+                    const char *text); /* an error reply, counted */
 __attribute__((format(printf, 2, 3))) void weir_resp_failf(struct weir_resp_session *session,
                                                            const char *format, ...);
 void weir_resp_ok(struct weir_resp_session *session);
@@ -223,7 +224,7 @@ void weir_resp_multi_drop(struct weir_resp_session *session);
 /* A transaction is being run: its answer stays in the output until it is whole. */
 bool weir_resp_executing(const struct weir_resp_session *session);
 bool weir_resp_executing_subscribed(const struct weir_resp_session *session);
-void weir_resp_multi_keep(struct weir_resp_session *session);    /* the answer so far, over a wait */
+void weir_resp_multi_keep(struct weir_resp_session *session); /* the answer so far, over a wait */
 void weir_resp_multi_restore(struct weir_resp_session *session);
 uint32_t weir_resp_multi_count(const struct weir_resp_session *session); /* queued; for CLIENT LIST */
 size_t weir_resp_multi_bytes(const struct weir_resp_session *session);
@@ -260,24 +261,29 @@ struct weir_resp_asked {
     void (*drop)(struct weir_resp_asked *asked); /* NULL: free */
 };
 /* Ask; `asked` was allocated with the struct first, and is freed in the end, whatever the result. */
-enum weir_resp_outcome weir_resp_ask(struct weir_resp_session *session, struct weir_resp_asked *asked);
+enum weir_resp_outcome weir_resp_ask(struct weir_resp_session *session,
+                                     struct weir_resp_asked *asked);
 
 /* ---- the commands ---- */
 #define WEIR_RESP_COMMANDS(X)                                                                      \
-    X(publish) X(spublish) X(subscribe) X(unsubscribe) X(psubscribe) X(punsubscribe) X(ssubscribe) \
-    X(sunsubscribe) X(pubsub_channels) X(pubsub_numsub) X(pubsub_numpat) X(pubsub_shardchannels)   \
-    X(pubsub_shardnumsub) X(pubsub_help) X(ping) X(echo) X(quit) X(reset) X(hello) X(auth)         \
-    X(select) X(time) X(role) X(cluster) X(info) X(config_get) X(config_fixed)                     \
-    X(config_resetstat) X(config_help)                                                             \
-    X(command) X(command_count) X(command_info) X(command_docs) X(command_list)                    \
-    X(command_getkeys) X(command_help) X(acl_whoami) X(acl_list) X(acl_users) X(acl_cat)           \
-    X(acl_fixed) X(acl_help) X(multi) X(exec) X(discard) X(watch) X(unwatch) X(client_id)          \
-    X(client_getname) X(client_setname) X(client_setinfo) X(client_info) X(client_list)            \
-    X(client_kill) X(client_no_evict) X(client_no_touch) X(client_reply) X(client_pause)           \
-    X(client_unpause) X(client_trackinginfo) X(client_tracking) X(client_getredir)                 \
-    X(client_unblock) X(client_help)
-#define WEIR_RESP_DECLARE(name)                                                                    \
-    enum weir_resp_outcome weir_resp_do_##name(struct weir_resp_session *session,                  \
+    X(publish)                                                                                     \
+    X(spublish) X(subscribe) X(unsubscribe) X(psubscribe) X(punsubscribe) X(ssubscribe)            \
+        X(sunsubscribe) X(pubsub_channels) X(pubsub_numsub) X(pubsub_numpat)                       \
+            X(pubsub_shardchannels) X(pubsub_shardnumsub) X(pubsub_help) X(ping) X(echo) X(quit)   \
+                X(reset) X(hello) X(auth) X(select) X(time) X(role) X(cluster) X(info)             \
+                    X(config_get) X(config_fixed) X(config_resetstat) X(config_help) X(command)    \
+                        X(command_count) X(command_info) X(command_docs) X(command_list)           \
+                            X(command_getkeys) X(command_help) X(acl_whoami) X(acl_list)           \
+                                X(acl_users) X(acl_cat) X(acl_fixed) X(acl_help) X(multi) X(exec)  \
+                                    X(discard) X(watch) X(unwatch) X(client_id) X(client_getname)  \
+                                        X(client_setname) X(client_setinfo) X(client_info)         \
+                                            X(client_list) X(client_kill) X(client_no_evict)       \
+                                                X(client_no_touch) X(client_reply) X(client_pause) \
+                                                    X(client_unpause) X(client_trackinginfo)       \
+                                                        X(client_tracking) X(client_getredir)      \
+                                                            X(client_unblock) X(client_help)
+#define WEIR_RESP_DECLARE(name)                                                   \
+    enum weir_resp_outcome weir_resp_do_##name(struct weir_resp_session *session, \
                                                const struct weir_resp_command *command);
 WEIR_RESP_COMMANDS(WEIR_RESP_DECLARE)
 

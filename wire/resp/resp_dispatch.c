@@ -85,12 +85,15 @@ static void fail_unknown(struct weir_resp_session *session, const struct weir_re
     size_t used = 0;
     for (uint32_t i = 1; i < command->arg_count && used < SHOWN_BYTES_MAX; i++)
         used += (size_t)snprintf(args + used, sizeof args - used, "'%.*s' ",
-                                 shown(command->args[i], SHOWN_BYTES_MAX - used), command->args[i].bytes);
+                                 shown(command->args[i], SHOWN_BYTES_MAX - used),
+                                 command->args[i].bytes);
     weir_resp_failf(session, "ERR unknown command '%.*s', with args beginning with: %.*s",
-                    shown(command->args[0], SHOWN_BYTES_MAX), command->args[0].bytes, (int)used, args);
+                    shown(command->args[0], SHOWN_BYTES_MAX), command->args[0].bytes, (int)used,
+                    args);
 }
 
-static void fail_unknown_subcommand(struct weir_resp_session *session, const struct weir_resp_definition *of,
+static void fail_unknown_subcommand(struct weir_resp_session *session,
+                                    const struct weir_resp_definition *of,
                                     struct weir_resp_slice name)
 {
     char upper[NAME_BYTES_MAX];
@@ -98,8 +101,8 @@ static void fail_unknown_subcommand(struct weir_resp_session *session, const str
     for (; of->name[i] && i + 1 < sizeof upper; i++)
         upper[i] = (char)(of->name[i] & ~0x20);
     upper[i] = '\0';
-    weir_resp_failf(session, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown(name, SHOWN_BYTES_MAX), name.bytes,
-                    upper);
+    weir_resp_failf(session, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                    shown(name, SHOWN_BYTES_MAX), name.bytes, upper);
 }
 
 static void fail_unsupported(struct weir_resp_session *session, struct weir_resp_slice name)
@@ -114,12 +117,14 @@ static void fail_unsupported(struct weir_resp_session *session, struct weir_resp
 /* Redis has it, weir does not: still the other errors come first. */
 static const struct weir_resp_definition *unsupported(void)
 {
-    static const struct weir_resp_definition one = {.name = "unsupported", .arity = -1, .flags = WEIR_RESP_UNSUPPORTED};
+    static const struct weir_resp_definition one = {
+        .name = "unsupported", .arity = -1, .flags = WEIR_RESP_UNSUPPORTED};
     return &one;
 }
 
 /* The command, or NULL and the error has been answered. */
-static const struct weir_resp_definition *find(struct weir_resp_session *session, const struct weir_resp_command *command)
+static const struct weir_resp_definition *find(struct weir_resp_session *session,
+                                               const struct weir_resp_command *command)
 {
     const struct weir_resp_definition *definition = weir_resp_definition_find(command->args[0]);
     if (!definition && weir_resp_known_to_redis(command->args[0]))
@@ -129,7 +134,8 @@ static const struct weir_resp_definition *find(struct weir_resp_session *session
         return NULL;
     }
     if (definition->subcommands && command->arg_count > 1) {
-        const struct weir_resp_definition *sub = weir_resp_subcommand_find(definition, command->args[1]);
+        const struct weir_resp_definition *sub = weir_resp_subcommand_find(definition,
+                                                                           command->args[1]);
         if (!sub)
             fail_unknown_subcommand(session, definition, command->args[1]);
         definition = sub;
@@ -145,14 +151,16 @@ static bool in_subscriber_mode(const struct weir_resp_session *session)
     return session->protocol == 2 && weir_resp_subscribed(session);
 }
 
-static void fail_in_subscriber_mode(struct weir_resp_session *session, const struct weir_resp_definition *definition,
+static void fail_in_subscriber_mode(struct weir_resp_session *session,
+                                    const struct weir_resp_definition *definition,
                                     const struct weir_resp_command *command)
 {
     char folded[NAME_BYTES_MAX + 1] = "";
     for (size_t i = 0; i < command->args[0].count && i < NAME_BYTES_MAX; i++)
         folded[i] = fold(command->args[0].bytes[i]);
     weir_resp_failf(session,
-                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                    "/ RESET are allowed "
                     "in this context",
                     definition->flags & WEIR_RESP_UNSUPPORTED ? folded : definition->name);
 }
@@ -188,7 +196,8 @@ static bool paused(struct weir_resp_session *session, const struct weir_resp_def
 
 /* ---- running ---- */
 
-static enum weir_resp_outcome run(struct weir_resp_session *session, const struct weir_resp_command *command)
+static enum weir_resp_outcome run(struct weir_resp_session *session,
+                                  const struct weir_resp_command *command)
 {
     if (weir_resp_executing(session)) /* EXEC goes on after a wait: it was judged before */
         return weir_resp_do_exec(session, command);
@@ -220,7 +229,8 @@ static void start_answer(struct weir_resp_session *session)
     local->mark = weir_resp_executing(session) ? 0 : local->out.count;
 }
 
-enum weir_resp_outcome weir_resp_run(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_run(struct weir_resp_session *session,
+                                     const struct weir_resp_command *command)
 {
     struct weir_resp_local *local = session->local;
     start_answer(session);

@@ -44,5 +44,7 @@ static void encode_3(const struct weir_publication *publication, uint8_t *out)
     weir_resp_message_encode(&message, 3, (char *)out);
 }
 
-const struct weir_format weir_resp_format_2 = {.number = 0, .byte_count = byte_count, .encode = encode_2};
-const struct weir_format weir_resp_format_3 = {.number = 1, .byte_count = byte_count, .encode = encode_3};
+const struct weir_format weir_resp_format_2 = {
+    .number = 0, .byte_count = byte_count, .encode = encode_2};
+const struct weir_format weir_resp_format_3 = {
+    .number = 1, .byte_count = byte_count, .encode = encode_3};

@@ -14,10 +14,23 @@
 #include "runtime/runtime.h"
 #include "wire/resp/resp_command.h"
 
-enum section { SERVER, CLIENTS, MEMORY, PERSISTENCE, STATS, REPLICATION, CPU, CLUSTER, KEYSPACE, WEIR, SECTIONS };
+enum section {
+    SERVER,
+    CLIENTS,
+    MEMORY,
+    PERSISTENCE,
+    STATS,
+    REPLICATION,
+    CPU,
+    CLUSTER,
+    KEYSPACE,
+    WEIR,
+    SECTIONS
+};
 
 static const char *const section_names[SECTIONS] = {
-    "Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Cluster", "Keyspace", "Weir",
+    "Server",      "Clients", "Memory",  "Persistence", "Stats",
+    "Replication", "CPU",     "Cluster", "Keyspace",    "Weir",
 };
 
 struct share {
@@ -65,7 +78,8 @@ static void add_up(uint64_t *sum, const uint64_t *counters, size_t count)
         sum[i] += counters[i];
 }
 
-#define ADD_UP(sum, counters) add_up((uint64_t *)(sum), (const uint64_t *)(counters), sizeof *(sum) / sizeof(uint64_t))
+#define ADD_UP(sum, counters) \
+    add_up((uint64_t *)(sum), (const uint64_t *)(counters), sizeof *(sum) / sizeof(uint64_t))
 
 static struct share total(const struct share *shares, uint32_t count)
 {
@@ -80,28 +94,36 @@ static struct share total(const struct share *shares, uint32_t count)
     return sum;
 }
 
-static void add_server(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_server(struct weir_resp_session *session, struct weir_text *text,
+                       const struct share *sum)
 {
     const struct weir_resp_local *local = session->local;
     const struct weir_resp_settings *settings = &local->server->settings;
     uint64_t up_s = (local->reactor->now_ns - local->opened_ns) / 1000000000;
     struct utsname system = {0};
     uname(&system);
-    weir_text_add(text, "redis_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_mode:standalone\r\n",
-                  settings->redis_version);
-    weir_text_add(text, "weir_version:%s\r\nos:%s %s %s\r\narch_bits:64\r\nmultiplexing_api:%s\r\n", weir_version(),
-                  system.sysname, system.release, system.machine, sum->io);
-    weir_text_add(text, "process_id:%d\r\ntcp_port:%u\r\nuptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n",
-                  (int)getpid(), local->port, (ull)up_s, (ull)(up_s / 86400));
-    weir_text_add(text, "config_file:%s\r\nio_threads_active:%d\r\n", settings->config_file ? settings->config_file : "",
+    weir_text_add(
+        text, "redis_version:%s\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\nredis_mode:standalone\r\n",
+        settings->redis_version);
+    weir_text_add(text, "weir_version:%s\r\nos:%s %s %s\r\narch_bits:64\r\nmultiplexing_api:%s\r\n",
+                  weir_version(), system.sysname, system.release, system.machine, sum->io);
+    weir_text_add(
+        text, "process_id:%d\r\ntcp_port:%u\r\nuptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\n",
+        (int)getpid(), local->port, (ull)up_s, (ull)(up_s / 86400));
+    weir_text_add(text, "config_file:%s\r\nio_threads_active:%d\r\n",
+                  settings->config_file ? settings->config_file : "",
                   local->server->local_count > 1);
 }
 
-static void add_clients(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_clients(struct weir_resp_session *session, struct weir_text *text,
+                        const struct share *sum)
 {
-    weir_text_add(text, "connected_clients:%llu\r\ncluster_connections:0\r\nmaxclients:%u\r\nblocked_clients:0\r\n",
-                  (ull)sum->resp.clients, session->local->server->settings.clients_max);
-    weir_text_add(text, "tracking_clients:0\r\npubsub_clients:%llu\r\n", (ull)sum->resp.subscriber_clients);
+    weir_text_add(
+        text,
+        "connected_clients:%llu\r\ncluster_connections:0\r\nmaxclients:%u\r\nblocked_clients:0\r\n",
+        (ull)sum->resp.clients, session->local->server->settings.clients_max);
+    weir_text_add(text, "tracking_clients:0\r\npubsub_clients:%llu\r\n",
+                  (ull)sum->resp.subscriber_clients);
 }
 
 static uint64_t resident_bytes(void)
@@ -111,62 +133,74 @@ static uint64_t resident_bytes(void)
     return (uint64_t)usage.ru_maxrss * 1024;
 }
 
-static void add_memory(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_memory(struct weir_resp_session *session, struct weir_text *text,
+                       const struct share *sum)
 {
     (void)session;
-    weir_text_add(text, "used_memory:%llu\r\nused_memory_peak:%llu\r\nmaxmemory:%llu\r\nmaxmemory_policy:noeviction\r\n",
-                  (ull)sum->reactor.buffers_bytes, (ull)resident_bytes(), (ull)sum->memory_bytes_max);
+    weir_text_add(
+        text, "used_memory:%llu\r\nused_memory_peak:%llu\r\nmaxmemory:%llu\r\nmaxmemory_policy:noeviction\r\n",
+        (ull)sum->reactor.buffers_bytes, (ull)resident_bytes(), (ull)sum->memory_bytes_max);
 }
 
-static void add_persistence(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_persistence(struct weir_resp_session *session, struct weir_text *text,
+                            const struct share *sum)
 {
     (void)session;
     (void)sum;
-    weir_text_add(text, "loading:0\r\nrdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n");
+    weir_text_add(text, "loading:0\r\nrdb_changes_since_last_save:0\r\nrdb_bgsave_in_progress:"
+                        "0\r\naof_enabled:0\r\n");
 }
 
-static void add_stats(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_stats(struct weir_resp_session *session, struct weir_text *text,
+                      const struct share *sum)
 {
     struct weir_part *part = session->local->part;
     weir_text_add(text, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\n",
                   (ull)sum->resp.connections, (ull)sum->resp.commands);
-    weir_text_add(text, "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\nrejected_connections:%llu\r\n",
-                  (ull)sum->reactor.bytes_received, (ull)sum->reactor.bytes_sent, (ull)sum->resp.rejected);
-    weir_text_add(text, "keyspace_hits:0\r\nkeyspace_misses:0\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n",
-                  (ull)weir_broker_name_count(part, WEIR_NAME_TOPIC),
-                  (ull)weir_broker_name_count(part, WEIR_NAME_PATTERN));
+    weir_text_add(
+        text, "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\nrejected_connections:%llu\r\n",
+        (ull)sum->reactor.bytes_received, (ull)sum->reactor.bytes_sent, (ull)sum->resp.rejected);
+    weir_text_add(
+        text,
+        "keyspace_hits:0\r\nkeyspace_misses:0\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n",
+        (ull)weir_broker_name_count(part, WEIR_NAME_TOPIC),
+        (ull)weir_broker_name_count(part, WEIR_NAME_PATTERN));
     weir_text_add(text, "pubsubshard_channels:%llu\r\ntotal_error_replies:%llu\r\n",
                   (ull)weir_broker_name_count(part, WEIR_NAME_SHARD), (ull)sum->resp.errors);
     weir_text_add(text, "client_output_buffer_limit_disconnections:%llu\r\n",
                   (ull)(sum->part.evicted_hard + sum->part.evicted_soft));
 }
 
-static void add_replication(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_replication(struct weir_resp_session *session, struct weir_text *text,
+                            const struct share *sum)
 {
     (void)session;
     (void)sum;
     weir_text_add(text, "role:master\r\nconnected_slaves:0\r\nmaster_repl_offset:0\r\n");
 }
 
-static void add_cpu(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_cpu(struct weir_resp_session *session, struct weir_text *text,
+                    const struct share *sum)
 {
     (void)session;
     (void)sum;
     struct rusage usage = {0};
     getrusage(RUSAGE_SELF, &usage);
-    weir_text_add(text, "used_cpu_sys:%lld.%06lld\r\nused_cpu_user:%lld.%06lld\r\n", (long long)usage.ru_stime.tv_sec,
-                  (long long)usage.ru_stime.tv_usec, (long long)usage.ru_utime.tv_sec,
-                  (long long)usage.ru_utime.tv_usec);
+    weir_text_add(text, "used_cpu_sys:%lld.%06lld\r\nused_cpu_user:%lld.%06lld\r\n",
+                  (long long)usage.ru_stime.tv_sec, (long long)usage.ru_stime.tv_usec,
+                  (long long)usage.ru_utime.tv_sec, (long long)usage.ru_utime.tv_usec);
 }
 
-static void add_cluster(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_cluster(struct weir_resp_session *session, struct weir_text *text,
+                        const struct share *sum)
 {
     (void)session;
     (void)sum;
     weir_text_add(text, "cluster_enabled:0\r\n");
 }
 
-static void add_keyspace(struct weir_resp_session *session, struct weir_text *text, const struct share *sum)
+static void add_keyspace(struct weir_resp_session *session, struct weir_text *text,
+                         const struct share *sum)
 {
     (void)session;
     (void)text;
@@ -180,27 +214,79 @@ struct named {
     size_t offset; /* of a uint64_t in struct share */
 };
 
-#define PART(field) {#field, offsetof(struct share, part.field)}
-#define REACTOR(field) {#field, offsetof(struct share, reactor.field)}
-#define RESP(field) {"redis_" #field, offsetof(struct share, resp.field)}
+#define PART(field)                                \
+    {                                              \
+#field, offsetof(struct share, part.field) \
+    }
+#define REACTOR(field)                                \
+    {                                                 \
+#field, offsetof(struct share, reactor.field) \
+    }
+#define RESP(field)                                         \
+    {                                                       \
+        "redis_" #field, offsetof(struct share, resp.field) \
+    }
 
 static const struct named counters[] = {
-    PART(published), PART(delivered), PART(delivered_bytes), PART(forwarded), PART(received), PART(dropped_oldest),
-    PART(dropped_newest), PART(evicted_hard), PART(evicted_soft), PART(evicted_stuck), PART(evicted_memory),
-    PART(pauses), PART(publishes_waited), PART(throttled_delay), PART(throttled_reject), PART(installs_sent),
-    PART(installs_received), PART(subscribers), PART(windowed_bytes),
-    REACTOR(turns), REACTOR(parks), REACTOR(spins_hit), REACTOR(wakes_sent), REACTOR(events_emitted),
-    REACTOR(events_posted), REACTOR(events_dispatched), REACTOR(events_dropped), REACTOR(mail_sent),
-    REACTOR(mail_received), REACTOR(mail_full), REACTOR(strands_run), REACTOR(strands_stolen), REACTOR(strands_lent),
-    REACTOR(connections_opened), REACTOR(connections_closed), REACTOR(bytes_received), REACTOR(bytes_sent),
-    REACTOR(buffers_bytes), REACTOR(stalls), REACTOR(timers_fired), REACTOR(io_enters), REACTOR(recv_starved),
-    RESP(connections), RESP(rejected), RESP(commands), RESP(errors), RESP(protocol_errors), RESP(auth_failures),
-    RESP(paused_by_credit), RESP(paused_by_limit), RESP(paused_by_replies), RESP(limit_rejects), RESP(clients),
+    PART(published),
+    PART(delivered),
+    PART(delivered_bytes),
+    PART(forwarded),
+    PART(received),
+    PART(dropped_oldest),
+    PART(dropped_newest),
+    PART(evicted_hard),
+    PART(evicted_soft),
+    PART(evicted_stuck),
+    PART(evicted_memory),
+    PART(pauses),
+    PART(publishes_waited),
+    PART(throttled_delay),
+    PART(throttled_reject),
+    PART(installs_sent),
+    PART(installs_received),
+    PART(subscribers),
+    PART(windowed_bytes),
+    REACTOR(turns),
+    REACTOR(parks),
+    REACTOR(spins_hit),
+    REACTOR(wakes_sent),
+    REACTOR(events_emitted),
+    REACTOR(events_posted),
+    REACTOR(events_dispatched),
+    REACTOR(events_dropped),
+    REACTOR(mail_sent),
+    REACTOR(mail_received),
+    REACTOR(mail_full),
+    REACTOR(strands_run),
+    REACTOR(strands_stolen),
+    REACTOR(strands_lent),
+    REACTOR(connections_opened),
+    REACTOR(connections_closed),
+    REACTOR(bytes_received),
+    REACTOR(bytes_sent),
+    REACTOR(buffers_bytes),
+    REACTOR(stalls),
+    REACTOR(timers_fired),
+    REACTOR(io_enters),
+    REACTOR(recv_starved),
+    RESP(connections),
+    RESP(rejected),
+    RESP(commands),
+    RESP(errors),
+    RESP(protocol_errors),
+    RESP(auth_failures),
+    RESP(paused_by_credit),
+    RESP(paused_by_limit),
+    RESP(paused_by_replies),
+    RESP(limit_rejects),
+    RESP(clients),
     RESP(subscriber_clients),
 };
 enum { COUNTERS = sizeof counters / sizeof *counters };
 
-static void add_counters(struct weir_text *text, const struct share *share, const char *prefix, char after)
+static void add_counters(struct weir_text *text, const struct share *share, const char *prefix,
+                         char after)
 {
     for (uint32_t i = 0; i < COUNTERS; i++) {
         uint64_t value;
@@ -212,13 +298,14 @@ static void add_counters(struct weir_text *text, const struct share *share, cons
     }
 }
 
-static void add_weir(struct weir_text *text, const struct share *shares, uint32_t count, const struct share *sum)
+static void add_weir(struct weir_text *text, const struct share *shares, uint32_t count,
+                     const struct share *sum)
 {
     weir_text_add(text, "weir_version:%s\r\nreactors:%u\r\n", weir_version(), count);
     add_counters(text, sum, "weir_", '\n');
     for (uint32_t i = 0; i < count; i++) {
-        weir_text_add(text, "reactor_%u:io=%s,ring_depth=%u,ring_slots=%u", i, shares[i].io, shares[i].ring_depth,
-                      shares[i].ring_slots);
+        weir_text_add(text, "reactor_%u:io=%s,ring_depth=%u,ring_slots=%u", i, shares[i].io,
+                      shares[i].ring_depth, shares[i].ring_slots);
         add_counters(text, &shares[i], "", ',');
         weir_text_add(text, "\r\n");
     }
@@ -226,10 +313,11 @@ static void add_weir(struct weir_text *text, const struct share *shares, uint32_
 
 /* ---- the whole ---- */
 
-typedef void (*section_fn)(struct weir_resp_session *session, struct weir_text *text, const struct share *sum);
+typedef void (*section_fn)(struct weir_resp_session *session, struct weir_text *text,
+                           const struct share *sum);
 static const section_fn section_fns[WEIR] = {
-    add_server, add_clients, add_memory, add_persistence, add_stats, add_replication, add_cpu, add_cluster,
-    add_keyspace,
+    add_server,      add_clients, add_memory,  add_persistence, add_stats,
+    add_replication, add_cpu,     add_cluster, add_keyspace,
 };
 
 static void answer(struct weir_resp_session *session, struct weir_text *texts, uint32_t count,
@@ -254,8 +342,8 @@ static void answer(struct weir_resp_session *session, struct weir_text *texts, u
     if (!shares || text.failed)
         weir_resp_fail(session, "OOM no memory for this answer");
     else
-        weir_resp_write_verbatim(weir_resp_room(session, text.byte_count), "txt", text.bytes ? text.bytes : "",
-                                 text.byte_count);
+        weir_resp_write_verbatim(weir_resp_room(session, text.byte_count), "txt",
+                                 text.bytes ? text.bytes : "", text.byte_count);
     free(shares);
     weir_text_free(&text);
 }
@@ -269,7 +357,8 @@ static void want(struct info *info, struct weir_resp_slice word)
             info->wanted[i] = true;
 }
 
-enum weir_resp_outcome weir_resp_do_info(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_info(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     struct info *info = calloc(1, sizeof *info);
     if (info) {

@@ -32,7 +32,8 @@ struct weir_resp_rest *weir_resp_rest_get(struct weir_resp_session *session)
 {
     if (session->rest)
         return session->rest;
-    struct weir_buffer *home = weir_buffer_take(session->local->reactor, sizeof(struct weir_resp_rest));
+    struct weir_buffer *home = weir_buffer_take(session->local->reactor,
+                                                sizeof(struct weir_resp_rest));
     if (!home)
         return NULL;
     struct weir_resp_rest *rest = (struct weir_resp_rest *)(void *)home->bytes;
@@ -87,7 +88,8 @@ int weir_resp_wait(struct weir_resp_session *session, uint64_t wait_ns)
 
 /* ---- running ---- */
 
-static void refuse_input(struct weir_resp_session *session, const struct weir_resp_parser *parser, ssize_t why)
+static void refuse_input(struct weir_resp_session *session, const struct weir_resp_parser *parser,
+                         ssize_t why)
 {
     if (why == -ENOMEM) {
         weir_resp_abort(session, "no memory for its input");
@@ -103,8 +105,9 @@ static void turn_away_http(struct weir_resp_session *session)
 {
     char peer[64];
     weir_tcp_peer_name(weir_resp_conn(session), peer, sizeof peer);
-    weir_reactor_log(session->local->reactor, WEIR_LOG_WARN,
-                     "msg=\"HTTP on the Redis port: possibly an attack over a browser, closed\" addr=%s", peer);
+    weir_reactor_log(
+        session->local->reactor, WEIR_LOG_WARN,
+        "msg=\"HTTP on the Redis port: possibly an attack over a browser, closed\" addr=%s", peer);
     session->local->counters.protocol_errors++;
     weir_resp_close(session);
 }
@@ -115,8 +118,8 @@ static bool may_run(const struct weir_resp_session *session)
 }
 
 /* Run what is complete; how many bytes that was. */
-static size_t run_all(struct weir_resp_session *session, struct weir_resp_parser *parser, const char *bytes,
-                      size_t count)
+static size_t run_all(struct weir_resp_session *session, struct weir_resp_parser *parser,
+                      const char *bytes, size_t count)
 {
     size_t at = 0;
     while (may_run(session)) {
@@ -142,7 +145,8 @@ static size_t run_all(struct weir_resp_session *session, struct weir_resp_parser
 static bool too_much(const struct weir_resp_session *session, size_t byte_count)
 {
     const struct weir_resp_settings *settings = &session->local->server->settings;
-    return byte_count > (session->user ? settings->query_bytes_max : settings->guest_query_bytes_max);
+    return byte_count >
+           (session->user ? settings->query_bytes_max : settings->guest_query_bytes_max);
 }
 
 static int make_room(struct weir_resp_rest *rest, size_t count)
@@ -155,7 +159,8 @@ static int make_room(struct weir_resp_rest *rest, size_t count)
     } else {
         size_t wanted = used + count > 2 * used ? used + count : 2 * used;
         struct weir_reactor *reactor = rest->session->local->reactor;
-        struct weir_buffer *larger = weir_buffer_take(reactor, wanted < REST_BYTES_MIN ? REST_BYTES_MIN : wanted);
+        struct weir_buffer *larger = weir_buffer_take(
+            reactor, wanted < REST_BYTES_MIN ? REST_BYTES_MIN : wanted);
         if (!larger)
             return -ENOMEM;
         if (rest->buffer) {
@@ -214,7 +219,8 @@ static void run_fresh(struct weir_resp_session *session, const char *bytes, size
 
 void weir_resp_take(struct weir_resp_session *session, const char *bytes, size_t count)
 {
-    session->active_ns = session->local->reactor->now_ns;
+    if (session->local->reactor->now_ns > session->active_ns)
+        session->active_ns = session->local->reactor->now_ns;
     weir_resp_begin(session);
     if (!session->rest)
         run_fresh(session, bytes, count);

@@ -13,7 +13,10 @@ struct word {
 };
 
 static const struct word flag_words[] = {
-    {WEIR_RESP_PUBSUB, "pubsub"}, {WEIR_RESP_ADMIN, "admin"}, {WEIR_RESP_NO_AUTH, "no_auth"}, {WEIR_RESP_FAST, "fast"},
+    {WEIR_RESP_PUBSUB, "pubsub"},
+    {WEIR_RESP_ADMIN, "admin"},
+    {WEIR_RESP_NO_AUTH, "no_auth"},
+    {WEIR_RESP_FAST, "fast"},
 };
 static const struct word category_words[] = {
     {WEIR_RESP_PUBSUB, "@pubsub"},
@@ -23,7 +26,8 @@ static const struct word category_words[] = {
 };
 enum { WORDS = 4 };
 
-static void write_words(struct weir_resp_writer *out, const struct word *words, uint32_t flags, const char *always)
+static void write_words(struct weir_resp_writer *out, const struct word *words, uint32_t flags,
+                        const char *always)
 {
     uint32_t count = always ? 1 : 0;
     for (uint32_t i = 0; i < WORDS; i++)
@@ -44,7 +48,8 @@ static uint32_t subcommand_count(const struct weir_resp_definition *definition)
     return count;
 }
 
-static void write_entry(struct weir_resp_session *session, const struct weir_resp_definition *definition)
+static void write_entry(struct weir_resp_session *session,
+                        const struct weir_resp_definition *definition)
 {
     struct weir_resp_writer *out = weir_resp_room(session, 512);
     weir_resp_write_array(out, 10);
@@ -54,7 +59,8 @@ static void write_entry(struct weir_resp_session *session, const struct weir_res
     weir_resp_write_integer(out, definition->first_key);
     weir_resp_write_integer(out, definition->last_key);
     weir_resp_write_integer(out, definition->first_key ? 1 : 0);
-    write_words(out, category_words, definition->flags, definition->flags & WEIR_RESP_FAST ? NULL : "@slow");
+    write_words(out, category_words, definition->flags,
+                definition->flags & WEIR_RESP_FAST ? NULL : "@slow");
     weir_resp_write_array(out, 0); /* tips */
     weir_resp_write_array(out, 0); /* key specifications */
     uint32_t count = subcommand_count(definition);
@@ -73,7 +79,8 @@ static const struct weir_resp_definition *find_path(struct weir_resp_slice path)
     const struct weir_resp_definition *definition = weir_resp_definition_find(name);
     if (!definition || !definition->subcommands)
         return NULL;
-    return weir_resp_subcommand_find(definition, (struct weir_resp_slice){bar + 1, path.count - name.count - 1});
+    return weir_resp_subcommand_find(
+        definition, (struct weir_resp_slice){bar + 1, path.count - name.count - 1});
 }
 
 static void write_all(struct weir_resp_session *session)
@@ -83,7 +90,8 @@ static void write_all(struct weir_resp_session *session)
         write_entry(session, &weir_resp_definitions[i]);
 }
 
-enum weir_resp_outcome weir_resp_do_command(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_command(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
     (void)command;
     write_all(session);
@@ -125,7 +133,8 @@ static const char *group_of(const struct weir_resp_definition *definition)
     return definition->flags & WEIR_RESP_NOT_QUEUED ? "transactions" : "server";
 }
 
-static void write_docs(struct weir_resp_session *session, const struct weir_resp_definition *definition)
+static void write_docs(struct weir_resp_session *session,
+                       const struct weir_resp_definition *definition)
 {
     struct weir_resp_writer *out = weir_resp_room(session, 512);
     uint32_t count = subcommand_count(definition);
@@ -178,7 +187,8 @@ enum weir_resp_outcome weir_resp_do_command_list(struct weir_resp_session *sessi
 enum weir_resp_outcome weir_resp_do_command_getkeys(struct weir_resp_session *session,
                                                     const struct weir_resp_command *command)
 {
-    struct weir_resp_command inner = {.args = command->args + 2, .arg_count = command->arg_count - 2};
+    struct weir_resp_command inner = {.args = command->args + 2,
+                                      .arg_count = command->arg_count - 2};
     const struct weir_resp_definition *definition = weir_resp_definition_of(&inner);
     if (!definition)
         weir_resp_fail(session, "ERR Invalid command specified");
@@ -187,7 +197,8 @@ enum weir_resp_outcome weir_resp_do_command_getkeys(struct weir_resp_session *se
     else if (definition->first_key == 0 || inner.arg_count < 2)
         weir_resp_fail(session, "ERR The command has no key arguments");
     else {
-        uint32_t last = definition->last_key < 0 ? inner.arg_count - 1 : (uint32_t)definition->last_key;
+        uint32_t last = definition->last_key < 0 ? inner.arg_count - 1
+                                                 : (uint32_t)definition->last_key;
         weir_resp_write_array(weir_resp_out(session), last);
         for (uint32_t i = 1; i <= last; i++)
             weir_resp_reply_bulk(session, inner.args[i].bytes, inner.args[i].count);
@@ -200,13 +211,20 @@ enum weir_resp_outcome weir_resp_do_command_help(struct weir_resp_session *sessi
 {
     static const char *const lines[] = {
         "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "(no subcommand)", "    Return details about all commands.",
-        "COUNT", "    Return the total number of commands in this server.",
-        "LIST", "    Return a list of all commands in this server.",
-        "INFO [<command-name> ...]", "    Return details about multiple commands.",
-        "DOCS [<command-name> ...]", "    Return documentation details about multiple commands.",
-        "GETKEYS <full-command>", "    Return the keys from a full command.",
-        "HELP", "    Print this help.",
+        "(no subcommand)",
+        "    Return details about all commands.",
+        "COUNT",
+        "    Return the total number of commands in this server.",
+        "LIST",
+        "    Return a list of all commands in this server.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple commands.",
+        "DOCS [<command-name> ...]",
+        "    Return documentation details about multiple commands.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full command.",
+        "HELP",
+        "    Print this help.",
         NULL,
     };
     (void)command;

@@ -139,7 +139,8 @@ void weir_resp_multi_restore(struct weir_resp_session *session)
 static enum weir_resp_outcome run_next(struct weir_resp_session *session)
 {
     struct weir_resp_multi *multi = session->multi;
-    struct weir_resp_command command = {.args = multi->next->args, .arg_count = multi->next->arg_count};
+    struct weir_resp_command command = {.args = multi->next->args,
+                                        .arg_count = multi->next->arg_count};
     const struct weir_resp_definition *definition = weir_resp_definition_of(&command);
     weir_resp_room(session, 0);
     session->last = definition;
@@ -162,7 +163,8 @@ static enum weir_resp_outcome execute(struct weir_resp_session *session)
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_exec(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_exec(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     (void)command;
     struct weir_resp_multi *multi = session->multi;
@@ -184,7 +186,8 @@ enum weir_resp_outcome weir_resp_do_exec(struct weir_resp_session *session, cons
     return execute(session);
 }
 
-enum weir_resp_outcome weir_resp_do_multi(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_multi(struct weir_resp_session *session,
+                                          const struct weir_resp_command *command)
 {
     (void)command;
     if (session->multi) {
@@ -201,7 +204,8 @@ enum weir_resp_outcome weir_resp_do_multi(struct weir_resp_session *session, con
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_discard(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_discard(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
     (void)command;
     if (!session->multi) {
@@ -213,7 +217,8 @@ enum weir_resp_outcome weir_resp_do_discard(struct weir_resp_session *session, c
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_watch(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_watch(struct weir_resp_session *session,
+                                          const struct weir_resp_command *command)
 {
     (void)command;
     if (session->multi)
@@ -223,7 +228,8 @@ enum weir_resp_outcome weir_resp_do_watch(struct weir_resp_session *session, con
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_unwatch(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_unwatch(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
     (void)command;
     weir_resp_ok(session);

@@ -14,7 +14,8 @@
 #include "base/hash.h"
 #include "wire/resp/resp_command.h"
 
-static const char no_channel[] = "NOPERM this user has no permissions to access one of the channels used as arguments";
+static const char no_channel[] =
+    "NOPERM this user has no permissions to access one of the channels used as arguments";
 
 /* ---- counts, installation ---- */
 
@@ -28,7 +29,8 @@ bool weir_resp_subscribed(const struct weir_resp_session *session)
 static uint32_t shown_count(const struct weir_resp_session *session, enum weir_name_kind kind)
 {
     const uint32_t *held = session->subscriber.held_count;
-    return kind == WEIR_NAME_SHARD ? held[WEIR_NAME_SHARD] : held[WEIR_NAME_TOPIC] + held[WEIR_NAME_PATTERN];
+    return kind == WEIR_NAME_SHARD ? held[WEIR_NAME_SHARD]
+                                   : held[WEIR_NAME_TOPIC] + held[WEIR_NAME_PATTERN];
 }
 
 void weir_resp_settle(struct weir_resp_session *session)
@@ -50,7 +52,8 @@ static void count_clients(struct weir_resp_session *session, bool was)
 
 /* ---- subscribing ---- */
 
-static void confirm(struct weir_resp_session *session, const char *word, const struct weir_slice *name, uint32_t count)
+static void confirm(struct weir_resp_session *session, const char *word,
+                    const struct weir_slice *name, uint32_t count)
 {
     struct weir_resp_writer *out = weir_resp_room(session, name ? name->byte_count : 0);
     weir_resp_write_push(out, 3);
@@ -62,15 +65,16 @@ static void confirm(struct weir_resp_session *session, const char *word, const s
     weir_resp_write_integer(out, count);
 }
 
-static void subscribe_one(struct weir_resp_session *session, enum weir_name_kind kind, const char *word,
-                          struct weir_slice name)
+static void subscribe_one(struct weir_resp_session *session, enum weir_name_kind kind,
+                          const char *word, struct weir_slice name)
 {
     bool changed;
     int result = weir_broker_subscribe(&session->subscriber, kind, name, &changed);
     if (result == 0)
         confirm(session, word, &name, shown_count(session, kind));
     else
-        weir_resp_fail(session, result == -ENAMETOOLONG ? "ERR channel name too long" : "OOM no memory for a subscription");
+        weir_resp_fail(session, result == -ENAMETOOLONG ? "ERR channel name too long"
+                                                        : "OOM no memory for a subscription");
 }
 
 static bool may_subscribe(const struct weir_resp_session *session, enum weir_name_kind kind,
@@ -83,7 +87,8 @@ static bool may_subscribe(const struct weir_resp_session *session, enum weir_nam
     return true;
 }
 
-static enum weir_resp_outcome subscribe(struct weir_resp_session *session, const struct weir_resp_command *command,
+static enum weir_resp_outcome subscribe(struct weir_resp_session *session,
+                                        const struct weir_resp_command *command,
                                         enum weir_name_kind kind, const char *word)
 {
     if (!may_subscribe(session, kind, command)) {
@@ -115,7 +120,8 @@ static void leave_one(void *context, struct weir_slice name)
     weir_broker_unsubscribe(&session->subscriber, leaving->kind, name, &changed);
 }
 
-static void leave_every(struct weir_resp_session *session, enum weir_name_kind kind, const char *word)
+static void leave_every(struct weir_resp_session *session, enum weir_name_kind kind,
+                        const char *word)
 {
     struct leaving leaving = {session, kind, word};
     if (session->subscriber.held_count[kind] > 0)
@@ -124,7 +130,8 @@ static void leave_every(struct weir_resp_session *session, enum weir_name_kind k
         confirm(session, word, NULL, shown_count(session, kind));
 }
 
-static enum weir_resp_outcome unsubscribe(struct weir_resp_session *session, const struct weir_resp_command *command,
+static enum weir_resp_outcome unsubscribe(struct weir_resp_session *session,
+                                          const struct weir_resp_command *command,
                                           enum weir_name_kind kind, const char *word)
 {
     bool was = weir_resp_subscribed(session);
@@ -152,11 +159,11 @@ void weir_resp_leave_all(struct weir_resp_session *session)
     weir_resp_settle(session);
 }
 
-#define SUBSCRIBING(name, verb, kind)                                                                          \
-    enum weir_resp_outcome weir_resp_do_##name(struct weir_resp_session *session,                              \
-                                               const struct weir_resp_command *command)                        \
-    {                                                                                                          \
-        return verb(session, command, kind, #name);                                                            \
+#define SUBSCRIBING(name, verb, kind)                                                   \
+    enum weir_resp_outcome weir_resp_do_##name(struct weir_resp_session *session,       \
+                                               const struct weir_resp_command *command) \
+    {                                                                                   \
+        return verb(session, command, kind, #name);                                     \
     }
 SUBSCRIBING(subscribe, subscribe, WEIR_NAME_TOPIC)
 SUBSCRIBING(psubscribe, subscribe, WEIR_NAME_PATTERN)
@@ -181,10 +188,12 @@ static uint64_t address_hash(struct weir_resp_session *session)
 }
 
 /* true: go on. Else *outcome_out says what instead. */
-static bool admit(struct weir_resp_session *session, struct weir_slice topic, enum weir_resp_outcome *outcome_out)
+static bool admit(struct weir_resp_session *session, struct weir_slice topic,
+                  enum weir_resp_outcome *outcome_out)
 {
     struct weir_resp_counters *counters = &session->local->counters;
-    struct weir_limit_verdict verdict = weir_broker_take(session->local->part, address_hash(session), topic);
+    struct weir_limit_verdict verdict = weir_broker_take(session->local->part,
+                                                         address_hash(session), topic);
     if (verdict.action == WEIR_LIMIT_ADMIT)
         return true;
     *outcome_out = WEIR_RESP_DONE;
@@ -200,8 +209,8 @@ static bool admit(struct weir_resp_session *session, struct weir_slice topic, en
 }
 
 /* Publish, or arrange for the same request to come again. */
-static int publish_or_wait(struct weir_resp_session *session, const struct weir_publication *publication,
-                           uint64_t *receivers)
+static int publish_or_wait(struct weir_resp_session *session,
+                           const struct weir_publication *publication, uint64_t *receivers)
 {
     struct weir_part *part = session->local->part;
     int result = weir_broker_publish(part, publication, NULL, receivers);
@@ -226,7 +235,8 @@ static void let_answers_pass(struct weir_resp_session *session)
         weir_resp_flush(session);
 }
 
-static enum weir_resp_outcome publish(struct weir_resp_session *session, const struct weir_resp_command *command,
+static enum weir_resp_outcome publish(struct weir_resp_session *session,
+                                      const struct weir_resp_command *command,
                                       enum weir_name_kind kind)
 {
     struct weir_publication publication = {
@@ -241,7 +251,8 @@ static enum weir_resp_outcome publish(struct weir_resp_session *session, const s
         weir_resp_fail(session, no_channel);
         return WEIR_RESP_DONE;
     }
-    if (session->local->server->settings.limited && !session->admitted && !admit(session, publication.name, &outcome))
+    if (session->local->server->settings.limited && !session->admitted &&
+        !admit(session, publication.name, &outcome))
         return outcome;
     let_answers_pass(session);
     uint64_t receivers = 0;
@@ -256,12 +267,14 @@ static enum weir_resp_outcome publish(struct weir_resp_session *session, const s
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_publish(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_publish(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
     return publish(session, command, WEIR_NAME_TOPIC);
 }
 
-enum weir_resp_outcome weir_resp_do_spublish(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_spublish(struct weir_resp_session *session,
+                                             const struct weir_resp_command *command)
 {
     return publish(session, command, WEIR_NAME_SHARD);
 }
@@ -276,8 +289,8 @@ struct listing {
 
 static bool listed(const struct listing *listing, struct weir_slice name)
 {
-    return !listing->glob.bytes || weir_glob_match(listing->glob.bytes, listing->glob.count, (const char *)name.bytes,
-                                                   name.byte_count);
+    return !listing->glob.bytes || weir_glob_match(listing->glob.bytes, listing->glob.count,
+                                                   (const char *)name.bytes, name.byte_count);
 }
 
 static void count_name(void *context, struct weir_slice name, uint64_t subscribers)
@@ -295,13 +308,15 @@ static void list_name(void *context, struct weir_slice name, uint64_t subscriber
         weir_resp_reply_bulk(listing->session, name.bytes, name.byte_count);
 }
 
-static enum weir_resp_outcome list_names(struct weir_resp_session *session, const struct weir_resp_command *command,
+static enum weir_resp_outcome list_names(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command,
                                          enum weir_name_kind kind)
 {
     struct weir_part *part = session->local->part;
     struct listing listing = {.session = session};
     if (command->arg_count > 3) {
-        weir_resp_failf(session, "ERR wrong number of arguments for '%s' command", session->last->name);
+        weir_resp_failf(session, "ERR wrong number of arguments for '%s' command",
+                        session->last->name);
         return WEIR_RESP_DONE;
     }
     if (command->arg_count == 3)
@@ -313,14 +328,15 @@ static enum weir_resp_outcome list_names(struct weir_resp_session *session, cons
 }
 
 static enum weir_resp_outcome count_subscribers(struct weir_resp_session *session,
-                                                const struct weir_resp_command *command, enum weir_name_kind kind)
+                                                const struct weir_resp_command *command,
+                                                enum weir_name_kind kind)
 {
     weir_resp_write_array(weir_resp_out(session), 2 * (size_t)(command->arg_count - 2));
     for (uint32_t i = 2; i < command->arg_count; i++) {
         struct weir_slice name = weir_resp_bytes(command->args[i]);
         weir_resp_reply_bulk(session, name.bytes, name.byte_count);
-        weir_resp_write_integer(weir_resp_out(session),
-                                (int64_t)weir_broker_subscriber_count(session->local->part, kind, name));
+        weir_resp_write_integer(weir_resp_out(session), (int64_t)weir_broker_subscriber_count(
+                                                            session->local->part, kind, name));
     }
     return WEIR_RESP_DONE;
 }
@@ -353,8 +369,8 @@ enum weir_resp_outcome weir_resp_do_pubsub_numpat(struct weir_resp_session *sess
                                                   const struct weir_resp_command *command)
 {
     (void)command;
-    weir_resp_write_integer(weir_resp_out(session),
-                            (int64_t)weir_broker_name_count(session->local->part, WEIR_NAME_PATTERN));
+    weir_resp_write_integer(weir_resp_out(session), (int64_t)weir_broker_name_count(
+                                                        session->local->part, WEIR_NAME_PATTERN));
     return WEIR_RESP_DONE;
 }
 

@@ -93,7 +93,8 @@ void weir_resp_server_close(struct weir_resp_server *server)
 
 /* ---- small talk ---- */
 
-enum weir_resp_outcome weir_resp_do_ping(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_ping(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     struct weir_resp_slice word = {"", 0};
     if (command->arg_count > 2) {
@@ -114,13 +115,15 @@ enum weir_resp_outcome weir_resp_do_ping(struct weir_resp_session *session, cons
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_echo(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_echo(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     weir_resp_reply_bulk(session, command->args[1].bytes, command->args[1].count);
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_quit(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_quit(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     (void)command;
     weir_resp_ok(session);
@@ -128,7 +131,8 @@ enum weir_resp_outcome weir_resp_do_quit(struct weir_resp_session *session, cons
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_select(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_select(struct weir_resp_session *session,
+                                           const struct weir_resp_command *command)
 {
     int64_t index;
     if (!weir_bytes_parse_i64(command->args[1].bytes, command->args[1].count, &index))
@@ -146,7 +150,8 @@ static void write_number_text(struct weir_resp_session *session, uint64_t value)
     weir_resp_reply_bulk(session, text, weir_bytes_put_u64(text, value));
 }
 
-enum weir_resp_outcome weir_resp_do_time(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_time(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     (void)command;
     struct timespec now;
@@ -157,7 +162,8 @@ enum weir_resp_outcome weir_resp_do_time(struct weir_resp_session *session, cons
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_role(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_role(struct weir_resp_session *session,
+                                         const struct weir_resp_command *command)
 {
     (void)command;
     struct weir_resp_writer *out = weir_resp_out(session);
@@ -168,7 +174,8 @@ enum weir_resp_outcome weir_resp_do_role(struct weir_resp_session *session, cons
     return WEIR_RESP_DONE;
 }
 
-enum weir_resp_outcome weir_resp_do_cluster(struct weir_resp_session *session, const struct weir_resp_command *command)
+enum weir_resp_outcome weir_resp_do_cluster(struct weir_resp_session *session,
+                                            const struct weir_resp_command *command)
 {
     (void)command;
     weir_resp_fail(session, "ERR This instance has cluster support disabled");
@@ -183,8 +190,8 @@ struct config {
 };
 enum { CONFIGS_MAX = 32 };
 
-__attribute__((format(printf, 3, 4))) static void add_config(struct config *configs, const char *name,
-                                                             const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+add_config(struct config *configs, const char *name, const char *format, ...)
 {
     uint32_t i = 0;
     while (configs[i].name)
@@ -201,14 +208,17 @@ static void add_limits(const struct weir_resp_session *session, struct config *c
     const struct weir_resp_settings *settings = &session->local->server->settings;
     const struct weir_policy *policy = session->subscriber.policy;
     add_config(configs, "maxclients", "%u", settings->clients_max);
-    add_config(configs, "client-query-buffer-limit", "%llu", (unsigned long long)settings->query_bytes_max);
+    add_config(configs, "client-query-buffer-limit", "%llu",
+               (unsigned long long)settings->query_bytes_max);
     add_config(configs, "proto-max-bulk-len", "%d", WEIR_RESP_BULK_BYTES_MAX);
-    add_config(configs, "client-output-buffer-limit", "normal 0 0 0 slave 0 0 0 pubsub %llu %llu %llu",
+    add_config(configs, "client-output-buffer-limit",
+               "normal 0 0 0 slave 0 0 0 pubsub %llu %llu %llu",
                (unsigned long long)policy->hard_bytes, (unsigned long long)policy->soft_bytes,
                (unsigned long long)(policy->soft_ns / 1000000000));
     add_config(configs, "timeout", "0");
     add_config(configs, "tcp-keepalive", "0");
-    add_config(configs, "maxmemory", "%llu", (unsigned long long)session->local->reactor->buffers.bytes_max);
+    add_config(configs, "maxmemory", "%llu",
+               (unsigned long long)session->local->reactor->buffers.bytes_max);
 }
 
 static void collect(const struct weir_resp_session *session, struct config *configs)
@@ -265,7 +275,9 @@ enum weir_resp_outcome weir_resp_do_config_fixed(struct weir_resp_session *sessi
                                                  const struct weir_resp_command *command)
 {
     (void)command;
-    weir_resp_fail(session, "ERR weir's settings are its file and its command line: they change with a restart");
+    weir_resp_fail(
+        session,
+        "ERR weir's settings are its file and its command line: they change with a restart");
     return WEIR_RESP_DONE;
 }
 
@@ -283,9 +295,12 @@ enum weir_resp_outcome weir_resp_do_config_help(struct weir_resp_session *sessio
 {
     static const char *const lines[] = {
         "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
-        "RESETSTAT", "    Accepted; weir's counters only grow.",
-        "HELP", "    Print this help.",
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "RESETSTAT",
+        "    Accepted; weir's counters only grow.",
+        "HELP",
+        "    Print this help.",
         NULL,
     };
     (void)command;

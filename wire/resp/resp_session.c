@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "wire/resp/resp_command.h"
 
-enum { SWEEP_SESSIONS_MAX = 2048 };        /* looked at in each sweep */
+enum { SWEEP_SESSIONS_MAX = 2048 }; /* looked at in each sweep */
 #define SWEEP_NS UINT64_C(1000000000)
 #define CLOSING_NS_MAX UINT64_C(10000000000) /* a closing connection whose peer reads nothing */
 #define UNSENT_BYTES_MAX (UINT64_C(1) << 30)
@@ -101,11 +101,12 @@ static void on_evicted(struct weir_subscriber *subscriber, const char *why)
     struct weir_resp_session *session = weir_resp_of_subscriber(subscriber);
     char peer[64];
     weir_tcp_peer_name(subscriber->conn, peer, sizeof peer);
-    weir_reactor_log(session->local->reactor, WEIR_LOG_WARN,
-                     "msg=\"slow subscriber dropped\" protocol=redis client=%llu addr=%s name=\"%s\" why=\"%s\" "
-                     "window_bytes=%llu",
-                     (unsigned long long)session->id, peer, session->name ? session->name : "", why,
-                     (unsigned long long)subscriber->window.byte_count);
+    weir_reactor_log(
+        session->local->reactor, WEIR_LOG_WARN,
+        "msg=\"slow subscriber dropped\" protocol=redis client=%llu addr=%s name=\"%s\" why=\"%s\" "
+        "window_bytes=%llu",
+        (unsigned long long)session->id, peer, session->name ? session->name : "", why,
+        (unsigned long long)subscriber->window.byte_count);
     session->closing = true;
 }
 
@@ -131,7 +132,7 @@ static struct weir_resp_session *make_session(struct weir_resp_local *local, str
     session->local = local;
     session->protocol = 2;
     session->id = weir_fetch_add(&server->client_id, 1, relaxed) + 1;
-    session->opened_ns = local->reactor->now_ns;
+    session->opened_ns = weir_io_now_ns(local->reactor->io);
     session->active_ns = session->opened_ns;
     if (server->default_user && !server->default_user->password)
         session->user = server->default_user;
@@ -161,7 +162,8 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
         weir_wheel_arm(&reactor->wheel, &local->sweep, reactor->now_ns + SWEEP_NS);
 }
 
-static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
+                    size_t byte_count)
 {
     (void)reactor;
     struct weir_resp_session *session = of_conn(conn);
@@ -236,7 +238,8 @@ static void on_sweep(struct weir_wheel_timer *timer, uint64_t now_ns)
 
 /* ---- listening ---- */
 
-static struct weir_resp_local *local_of(struct weir_resp_server *server, struct weir_reactor *reactor)
+static struct weir_resp_local *local_of(struct weir_resp_server *server,
+                                        struct weir_reactor *reactor)
 {
     struct weir_resp_local *local = server->locals[reactor->index];
     if (local)
@@ -259,8 +262,8 @@ static struct weir_resp_local *local_of(struct weir_resp_server *server, struct 
     return local;
 }
 
-int weir_resp_listen(struct weir_resp_server *server, struct weir_reactor *reactor, const char *address,
-                     struct weir_tcp_listener **listener_out)
+int weir_resp_listen(struct weir_resp_server *server, struct weir_reactor *reactor,
+                     const char *address, struct weir_tcp_listener **listener_out)
 {
     static const struct weir_tcp_handlers handlers = {
         .size = sizeof handlers,

@@ -37,10 +37,10 @@ struct weir_resp_settings {
     uint32_t clients_max;           /* of all reactors; 0: 10,000 */
     uint64_t query_bytes_max;       /* received of one client and not handled yet; 0: 1 GiB */
     uint64_t guest_query_bytes_max; /* the same before it has logged in; 0: 1 MiB */
-    uint64_t reply_bytes_max;       /* above so many unread bytes no more requests are taken; 0: 1 MiB */
-    bool limited;                   /* publishes pass weir_broker_take */
-    const char *redis_version;      /* what clients switch on; NULL: 7.4.0 */
-    const char *config_file;        /* for INFO; NULL: none */
+    uint64_t reply_bytes_max;  /* above so many unread bytes no more requests are taken; 0: 1 MiB */
+    bool limited;              /* publishes pass weir_broker_take */
+    const char *redis_version; /* what clients switch on; NULL: 7.4.0 */
+    const char *config_file;   /* for INFO; NULL: none */
 };
 
 /*
@@ -65,7 +65,7 @@ int weir_resp_listen(struct weir_resp_server *server, struct weir_reactor *react
 struct weir_resp_counters {
     uint64_t connections, rejected, commands, errors, protocol_errors, auth_failures;
     uint64_t paused_by_credit, paused_by_limit, paused_by_replies, limit_rejects;
-    uint64_t clients;           /* now */
+    uint64_t clients;            /* now */
     uint64_t subscriber_clients; /* of them, with anything subscribed */
 };
 struct weir_resp_counters weir_resp_counters(const struct weir_resp_server *server,

@@ -92,7 +92,8 @@ static inline void settle(struct fixture *f)
         step_all(f);
 }
 
-static inline struct fixture *fixture_open(const struct world *world, const struct weir_broker_options *broker_options,
+static inline struct fixture *fixture_open(const struct world *world,
+                                           const struct weir_broker_options *broker_options,
                                            const struct weir_resp_settings *settings)
 {
     static const struct weir_broker_options no_broker_options;
@@ -107,8 +108,12 @@ static inline struct fixture *fixture_open(const struct world *world, const stru
     options.context = options.log_context = f;
     options.log = fixture_log;
     assert_int_equal(weir_runtime_open(&options, &f->runtime), 0);
-    assert_int_equal(weir_broker_open(f->runtime, broker_options ? broker_options : &no_broker_options, &f->broker), 0);
-    assert_int_equal(weir_resp_server_open(f->runtime, settings ? settings : &no_settings, &f->server), 0);
+    assert_int_equal(weir_broker_open(f->runtime,
+                                      broker_options ? broker_options : &no_broker_options,
+                                      &f->broker),
+                     0);
+    assert_int_equal(
+        weir_resp_server_open(f->runtime, settings ? settings : &no_settings, &f->server), 0);
     for (uint32_t i = 0; i < f->reactor_count; i++) {
         f->reactors[i] = weir_runtime_reactor(f->runtime, i);
         step(f, i);

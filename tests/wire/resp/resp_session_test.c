@@ -15,14 +15,16 @@ static void requests_are_answered_in_order(void **state)
     int fd = client_of(f, 0);
     answers(f, fd, "PING\r\n", "+PONG\r\n");
     answers(f, fd, "*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n", "$2\r\nhi\r\n");
-    answers(f, fd, "\r\n*0\r\nPING\nECHO 'a b'\r\n*1\r\n$4\r\nping\r\n", "+PONG\r\n$3\r\na b\r\n+PONG\r\n");
+    answers(f, fd, "\r\n*0\r\nPING\nECHO 'a b'\r\n*1\r\n$4\r\nping\r\n",
+            "+PONG\r\n$3\r\na b\r\n+PONG\r\n");
     close(fd);
     fixture_close(f);
 }
 
 static void a_cut_anywhere_changes_no_answer(void **state)
 {
-    static const char input[] = "*2\r\n$4\r\nECHO\r\n$5\r\nsplit\r\nPING\r\n*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$0\r\n\r\n";
+    static const char input[] =
+        "*2\r\n$4\r\nECHO\r\n$5\r\nsplit\r\nPING\r\n*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$0\r\n\r\n";
     static const char answer[] = "$5\r\nsplit\r\n+PONG\r\n:0\r\n";
     struct fixture *f = fixture_open(*state, NULL, NULL);
     int fd = client_of(f, 0);
@@ -126,9 +128,11 @@ static void errors_are_rediss(void **state)
         {"CLUSTER INFO\r\n", "-ERR This instance has cluster support disabled\r\n"},
         {"EXEC\r\n", "-ERR EXEC without MULTI\r\n"},
         {"DISCARD\r\n", "-ERR DISCARD without MULTI\r\n"},
-        {"AUTH x\r\n", "-ERR AUTH <password> called without any password configured for the default user. Are you "
+        {"AUTH x\r\n", "-ERR AUTH <password> called without any password configured for the "
+                       "default user. Are you "
                        "sure your configuration is correct?\r\n"},
-        {"CLIENT SETNAME \"a b\"\r\n", "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
+        {"CLIENT SETNAME \"a b\"\r\n",
+         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n"},
         {"CLIENT SETINFO nope 1\r\n", "-ERR Unrecognized option 'nope'\r\n"},
         {"CLIENT KILL 1.2.3.4:5\r\n", "-ERR No such client\r\n"},
     };
@@ -153,7 +157,8 @@ static void subscriptions_are_confirmed_with_their_count(void **state)
     answers(f, fd, "PSUBSCRIBE a*\r\n", "*3\r\n$10\r\npsubscribe\r\n$2\r\na*\r\n:3\r\n");
     answers(f, fd, "SSUBSCRIBE a\r\n", "*3\r\n$10\r\nssubscribe\r\n$1\r\na\r\n:1\r\n");
     answers(f, fd, "UNSUBSCRIBE zzz a\r\n",
-            "*3\r\n$11\r\nunsubscribe\r\n$3\r\nzzz\r\n:3\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:2\r\n");
+            "*3\r\n$11\r\nunsubscribe\r\n$3\r\nzzz\r\n:3\r\n*3\r\n$11\r\nunsubscribe\r\n$"
+            "1\r\na\r\n:2\r\n");
     answers(f, fd, "UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:1\r\n");
     answers(f, fd, "UNSUBSCRIBE\r\n", "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:1\r\n");
     answers(f, fd, "PUNSUBSCRIBE\r\n", "*3\r\n$12\r\npunsubscribe\r\n$2\r\na*\r\n:0\r\n");
@@ -173,7 +178,9 @@ static void a_confirmation_waits_for_every_reactor(void **state)
         for (int i = 0; i < 100; i++)
             step(f, 0);
         assert_int_equal(recv(fd, &byte, 1, 0), -1); /* the others do not know yet */
-        assert_string_equal(heard(f, fd), "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+        assert_string_equal(
+            heard(f, fd),
+            "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n");
         answers(f, publisher, "PUBLISH c m\r\n", ":1\r\n");
         say(f, fd, "UNSUBSCRIBE c\r\n");
         for (int i = 0; i < 100; i++)
@@ -193,11 +200,13 @@ static void messages_reach_channels_then_patterns(void **state)
     int fd = client_of(f, 0), publisher = client_of(f, other(f));
     say(f, fd, "PSUBSCRIBE n.*\r\nSUBSCRIBE n.x\r\nSSUBSCRIBE n.x\r\n");
     heard(f, fd);
-    answers(f, publisher, "PUBLISH n.x 1\r\nPUBLISH n.y 2\r\nPUBLISH m 3\r\nSPUBLISH n.x 4\r\n", ":2\r\n:1\r\n:0\r\n:1\r\n");
-    assert_string_equal(heard(f, fd), "*3\r\n$7\r\nmessage\r\n$3\r\nn.x\r\n$1\r\n1\r\n"
-                                      "*4\r\n$8\r\npmessage\r\n$3\r\nn.*\r\n$3\r\nn.x\r\n$1\r\n1\r\n"
-                                      "*4\r\n$8\r\npmessage\r\n$3\r\nn.*\r\n$3\r\nn.y\r\n$1\r\n2\r\n"
-                                      "*3\r\n$8\r\nsmessage\r\n$3\r\nn.x\r\n$1\r\n4\r\n");
+    answers(f, publisher, "PUBLISH n.x 1\r\nPUBLISH n.y 2\r\nPUBLISH m 3\r\nSPUBLISH n.x 4\r\n",
+            ":2\r\n:1\r\n:0\r\n:1\r\n");
+    assert_string_equal(heard(f, fd),
+                        "*3\r\n$7\r\nmessage\r\n$3\r\nn.x\r\n$1\r\n1\r\n"
+                        "*4\r\n$8\r\npmessage\r\n$3\r\nn.*\r\n$3\r\nn.x\r\n$1\r\n1\r\n"
+                        "*4\r\n$8\r\npmessage\r\n$3\r\nn.*\r\n$3\r\nn.y\r\n$1\r\n2\r\n"
+                        "*3\r\n$8\r\nsmessage\r\n$3\r\nn.x\r\n$1\r\n4\r\n");
     close(fd);
     close(publisher);
     fixture_close(f);
@@ -210,7 +219,8 @@ static void a_subscriber_of_resp2_may_do_little_else(void **state)
     answers(f, fd, "SUBSCRIBE c\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
     answers(f, fd, "PING\r\n", "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     answers(f, fd, "PING x\r\n", "*2\r\n$4\r\npong\r\n$1\r\nx\r\n");
-#define ONLY "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"
+#define ONLY \
+    "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n"
     answers(f, fd, "GET x\r\n", "-ERR Can't execute 'get': " ONLY);
     answers(f, fd, "CLIENT LIST\r\n", "-ERR Can't execute 'client|list': " ONLY);
     answers(f, fd, "RESET\r\n", "+RESET\r\n");
@@ -223,13 +233,16 @@ static void a_subscriber_of_resp3_may_do_everything(void **state)
 {
     struct fixture *f = fixture_open(*state, NULL, NULL);
     int fd = client_of(f, 0);
-    answers_part(f, fd, "HELLO 3 SETNAME me\r\n", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n");
+    answers_part(f, fd, "HELLO 3 SETNAME me\r\n",
+                 "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n");
     answers(f, fd, "SUBSCRIBE c\r\n", ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
-    answers(f, fd, "PING\r\nPUBLISH c self\r\nPUBSUB NUMSUB c\r\n",
-            "+PONG\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\nself\r\n:1\r\n*2\r\n$1\r\nc\r\n:1\r\n");
+    answers(
+        f, fd, "PING\r\nPUBLISH c self\r\nPUBSUB NUMSUB c\r\n",
+        "+PONG\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\nself\r\n:1\r\n*2\r\n$1\r\nc\r\n:1\r\n");
     answers(f, fd, "CLIENT GETNAME\r\n", "$2\r\nme\r\n");
-    answers(f, fd, "UNSUBSCRIBE\r\nUNSUBSCRIBE\r\n", ">3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"
-                                                     ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n");
+    answers(f, fd, "UNSUBSCRIBE\r\nUNSUBSCRIBE\r\n",
+            ">3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"
+            ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n");
     close(fd);
     fixture_close(f);
 }
@@ -246,7 +259,8 @@ static void pubsub_shows_what_is_subscribed_anywhere(void **state)
     answers(f, fd, "PUBSUB CHANNELS z*\r\n", "*0\r\n");
     answers(f, fd, "PUBSUB NUMSUB k1 none\r\n", "*4\r\n$2\r\nk1\r\n:2\r\n$4\r\nnone\r\n:0\r\n");
     answers(f, fd, "PUBSUB NUMSUB\r\nPUBSUB NUMPAT\r\n", "*0\r\n:1\r\n");
-    answers(f, fd, "PUBSUB SHARDCHANNELS\r\nPUBSUB SHARDNUMSUB s\r\n", "*1\r\n$1\r\ns\r\n*2\r\n$1\r\ns\r\n:1\r\n");
+    answers(f, fd, "PUBSUB SHARDCHANNELS\r\nPUBSUB SHARDNUMSUB s\r\n",
+            "*1\r\n$1\r\ns\r\n*2\r\n$1\r\ns\r\n:1\r\n");
     close(a);
     close(b);
     settle(f);
@@ -361,7 +375,9 @@ static void who_does_not_read_is_not_served(void **state)
     char *sink = malloc(1 << 20);
     size_t expected = COUNT * (strlen("$60000\r\n\r\n") + BYTES), got = 0;
     for (int idle = 0; idle < 2000 && got < expected; idle++) {
-        ssize_t more = sent < total ? send(fd, request + sent % bytes, bytes - sent % bytes, MSG_NOSIGNAL) : 0;
+        ssize_t more = sent < total
+                           ? send(fd, request + sent % bytes, bytes - sent % bytes, MSG_NOSIGNAL)
+                           : 0;
         sent += more > 0 ? (size_t)more : 0;
         size_t heard_bytes = hear(f, fd, sink, 1 << 20);
         got += heard_bytes;
@@ -404,7 +420,8 @@ static void a_transaction_answers_in_one_piece(void **state)
             "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n+PONG\r\n");
     assert_string_equal(heard(f, listener), "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n1\r\n");
     answers(f, fd, "MULTI\r\nMULTI\r\nWATCH x\r\nDISCARD\r\n",
-            "+OK\r\n-ERR MULTI calls can not be nested\r\n-ERR WATCH inside MULTI is not allowed\r\n+OK\r\n");
+            "+OK\r\n-ERR MULTI calls can not be nested\r\n-ERR WATCH inside MULTI is not "
+            "allowed\r\n+OK\r\n");
     answers(f, fd, "MULTI\r\nNOPE\r\nEXEC\r\n",
             "+OK\r\n-ERR unknown command 'NOPE', with args beginning with: \r\n"
             "-EXECABORT Transaction discarded because of previous errors.\r\n");
@@ -422,7 +439,8 @@ static void a_transaction_that_waits_goes_on_where_it_was(void **state)
     struct fixture *f = fixture_open(*state, NULL, NULL);
     int fd = client_of(f, 0), listener = client_of(f, other(f));
     answers_part(f, listener, "SUBSCRIBE c\r\n", ":1\r\n");
-    char *requests = numbered("PUBLISH c #\r\n", COUNT, "CLIENT ID\r\nCLIENT LIST ID 999\r\nPING\r\nEXEC\r\nPING\r\n");
+    char *requests = numbered("PUBLISH c #\r\n", COUNT,
+                              "CLIENT ID\r\nCLIENT LIST ID 999\r\nPING\r\nEXEC\r\nPING\r\n");
     char *messages = numbered("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$6\r\n#\r\n", COUNT, "");
     char *queued = numbered("+QUEUED\r\n", COUNT + 3, "*3003\r\n");
     char *ones = numbered(":1\r\n", COUNT, ":1\r\n$0\r\n\r\n+PONG\r\n+PONG\r\n");
@@ -450,7 +468,11 @@ static void a_transaction_that_waits_goes_on_where_it_was(void **state)
 
 static const struct weir_resp_user users[] = {
     {.name = "default", .password = "secret"},
-    {.name = "bob", .password = "b", .some_channels = true, .channels = (const char *const[]){"news.*"}, .channel_count = 1},
+    {.name = "bob",
+     .password = "b",
+     .some_channels = true,
+     .channels = (const char *const[]){"news.*"},
+     .channel_count = 1},
     {.name = "gone", .disabled = true},
 };
 
@@ -459,13 +481,17 @@ static void a_guest_may_only_log_in(void **state)
     struct weir_resp_settings settings = {.users = users, .user_count = 3};
     struct fixture *f = fixture_open(*state, NULL, &settings);
     int fd = client_of(f, 0);
-    answers(f, fd, "PING\r\nPUBLISH a b\r\nGET x\r\n", "-NOAUTH Authentication required.\r\n"
-                                                       "-NOAUTH Authentication required.\r\n"
-                                                       "-NOAUTH Authentication required.\r\n");
-    answers_part(f, fd, "HELLO 3\r\n", "-NOAUTH HELLO must be called with the client already authenticated");
+    answers(f, fd, "PING\r\nPUBLISH a b\r\nGET x\r\n",
+            "-NOAUTH Authentication required.\r\n"
+            "-NOAUTH Authentication required.\r\n"
+            "-NOAUTH Authentication required.\r\n");
+    answers_part(f, fd, "HELLO 3\r\n",
+                 "-NOAUTH HELLO must be called with the client already authenticated");
 #define WRONG "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
-    answers(f, fd, "AUTH no\r\nAUTH default secre\r\nAUTH default secrett\r\nAUTH gone x\r\nAUTH who x\r\n",
-            WRONG WRONG WRONG WRONG WRONG);
+    answers(
+        f, fd,
+        "AUTH no\r\nAUTH default secre\r\nAUTH default secrett\r\nAUTH gone x\r\nAUTH who x\r\n",
+        WRONG WRONG WRONG WRONG WRONG);
     answers(f, fd, "AUTH secret\r\nPING\r\nRESET\r\nPING\r\n",
             "+OK\r\n+PONG\r\n+RESET\r\n-NOAUTH Authentication required.\r\n");
     answers_part(f, fd, "HELLO 3 AUTH default secret\r\n", "%7\r\n");
@@ -483,9 +509,11 @@ static void channels_of_others_are_refused(void **state)
     struct weir_resp_settings settings = {.users = users, .user_count = 3};
     struct fixture *f = fixture_open(*state, NULL, &settings);
     int fd = client_of(f, 0);
-#define NO_CHANNEL "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
+#define NO_CHANNEL \
+    "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
     answers(f, fd, "AUTH bob b\r\n", "+OK\r\n");
-    answers(f, fd, "PUBLISH other x\r\nPUBLISH news.a x\r\nSPUBLISH x x\r\n", NO_CHANNEL ":0\r\n" NO_CHANNEL);
+    answers(f, fd, "PUBLISH other x\r\nPUBLISH news.a x\r\nSPUBLISH x x\r\n",
+            NO_CHANNEL ":0\r\n" NO_CHANNEL);
     answers(f, fd, "SUBSCRIBE news.a other\r\nPSUBSCRIBE news.a*\r\n", NO_CHANNEL NO_CHANNEL);
     answers(f, fd, "PSUBSCRIBE news.*\r\n", "*3\r\n$10\r\npsubscribe\r\n$6\r\nnews.*\r\n:1\r\n");
     close(fd);
@@ -516,14 +544,16 @@ static void clients_are_listed_and_killed_across_reactors(void **state)
     answers(f, a, "CLIENT ID\r\nCLIENT SETNAME first\r\n", ":1\r\n+OK\r\n");
     answers(f, b, "CLIENT ID\r\nCLIENT SETINFO LIB-NAME lib\r\n", ":2\r\n+OK\r\n");
     answers(f, c, "CLIENT ID\r\n", ":3\r\n");
-    answers_part(f, a, "CLIENT LIST\r\n", " lib-name=lib lib-ver= window=0 dropped=0 stuck-ms=0 reactor=");
+    answers_part(f, a, "CLIENT LIST\r\n",
+                 " lib-name=lib lib-ver= window=0 dropped=0 stuck-ms=0 reactor=");
     answers_part(f, a, "CLIENT LIST ID 1\r\n", " name=first ");
     answers(f, a, "CLIENT LIST TYPE pubsub\r\n", "$0\r\n\r\n");
     answers_part(f, b, "SUBSCRIBE s\r\n", ":1\r\n");
     answers_part(f, a, "CLIENT LIST TYPE pubsub\r\n", "id=2 ");
     answers(f, a, "CLIENT KILL ID 2\r\n", ":1\r\n");
     is_closed(f, b);
-    answers(f, a, "CLIENT KILL ID 2\r\nCLIENT KILL TYPE normal\r\nPUBSUB NUMSUB s\r\n", ":0\r\n:1\r\n*2\r\n$1\r\ns\r\n:0\r\n");
+    answers(f, a, "CLIENT KILL ID 2\r\nCLIENT KILL TYPE normal\r\nPUBSUB NUMSUB s\r\n",
+            ":0\r\n:1\r\n*2\r\n$1\r\ns\r\n:0\r\n");
     is_closed(f, c);
     answers(f, a, "CLIENT KILL TYPE normal SKIPME no\r\n", ":1\r\n");
     is_closed(f, a);
@@ -554,7 +584,8 @@ static void replies_can_be_turned_off(void **state)
     struct fixture *f = fixture_open(*state, NULL, NULL);
     int fd = client_of(f, 0);
     answers(f, fd, "CLIENT REPLY SKIP\r\nPING 1\r\nPING 2\r\n", "$1\r\n2\r\n");
-    answers(f, fd, "CLIENT REPLY OFF\r\nPING\r\nNOPE\r\nCLIENT REPLY ON\r\nPING\r\n", "+OK\r\n+PONG\r\n");
+    answers(f, fd, "CLIENT REPLY OFF\r\nPING\r\nNOPE\r\nCLIENT REPLY ON\r\nPING\r\n",
+            "+OK\r\n+PONG\r\n");
     close(fd);
     fixture_close(f);
 }
@@ -563,7 +594,8 @@ static void quit_is_answered_and_closes(void **state)
 {
     struct fixture *f = fixture_open(*state, NULL, NULL);
     int fd = client_of(f, 0);
-    answers(f, fd, "SUBSCRIBE c\r\nQUIT\r\nPING\r\n", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n+OK\r\n");
+    answers(f, fd, "SUBSCRIBE c\r\nQUIT\r\nPING\r\n",
+            "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n+OK\r\n");
     is_closed(f, fd);
     settle(f);
     assert_int_equal(counters(f).clients, 0);
@@ -598,7 +630,8 @@ static void commands_tell_about_themselves(void **state)
     answers(f, fd, "COMMAND DOCS nope\r\n", "*0\r\n");
     answers(f, fd, "COMMAND GETKEYS SPUBLISH a b\r\n", "*1\r\n$1\r\na\r\n");
     answers(f, fd, "CONFIG GET save\r\n", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
-    answers(f, fd, "CONFIG GET nope\r\nROLE\r\nSELECT 0\r\n", "*0\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+OK\r\n");
+    answers(f, fd, "CONFIG GET nope\r\nROLE\r\nSELECT 0\r\n",
+            "*0\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n+OK\r\n");
     close(fd);
     fixture_close(f);
 }
@@ -634,20 +667,30 @@ static void an_idle_client_is_a_kibibyte_at_most(void **state)
     fixture_close(f);
 }
 
-#define CASES(X)                                                                                                \
-    X(requests_are_answered_in_order) X(a_cut_anywhere_changes_no_answer) X(a_large_message_grows_with_its_bytes) \
-    X(malformed_input_is_answered_and_closed) X(http_gets_no_answer) X(input_that_never_ends_is_cut_off)         \
-    X(errors_are_rediss) X(subscriptions_are_confirmed_with_their_count)                                         \
-    X(a_confirmation_waits_for_every_reactor) X(messages_reach_channels_then_patterns)                           \
-    X(a_subscriber_of_resp2_may_do_little_else) X(a_subscriber_of_resp3_may_do_everything)                       \
-    X(pubsub_shows_what_is_subscribed_anywhere) X(publishes_without_credit_wait_and_keep_their_order)            \
-    X(a_limit_that_shapes_delays_and_loses_nothing) X(a_limit_that_polices_says_so)                              \
-    X(who_does_not_read_is_not_served) X(client_pause_holds_publishers_until_unpause)                            \
-    X(a_transaction_answers_in_one_piece) X(a_transaction_that_waits_goes_on_where_it_was)                       \
-    X(a_guest_may_only_log_in) X(channels_of_others_are_refused) X(one_client_too_many_is_told_so)               \
-    X(clients_are_listed_and_killed_across_reactors) X(who_asks_and_goes_is_not_answered)                        \
-    X(replies_can_be_turned_off) X(quit_is_answered_and_closes) X(info_shows_every_reactor)                      \
-    X(commands_tell_about_themselves) X(every_command_is_found_by_its_name) X(an_idle_client_is_a_kibibyte_at_most)
+#define CASES(X)                                                                                    \
+    X(requests_are_answered_in_order)                                                               \
+    X(a_cut_anywhere_changes_no_answer) X(a_large_message_grows_with_its_bytes) X(                  \
+        malformed_input_is_answered_and_closed) X(http_gets_no_answer)                              \
+        X(input_that_never_ends_is_cut_off) X(errors_are_rediss) X(                                 \
+            subscriptions_are_confirmed_with_their_count) X(a_confirmation_waits_for_every_reactor) \
+            X(messages_reach_channels_then_patterns) X(a_subscriber_of_resp2_may_do_little_else)    \
+                X(a_subscriber_of_resp3_may_do_everything) X(                                       \
+                    pubsub_shows_what_is_subscribed_anywhere)                                       \
+                    X(publishes_without_credit_wait_and_keep_their_order) X(                        \
+                        a_limit_that_shapes_delays_and_loses_nothing)                               \
+                        X(a_limit_that_polices_says_so) X(who_does_not_read_is_not_served) X(       \
+                            client_pause_holds_publishers_until_unpause)                            \
+                            X(a_transaction_answers_in_one_piece) X(                                \
+                                a_transaction_that_waits_goes_on_where_it_was)                      \
+                                X(a_guest_may_only_log_in) X(channels_of_others_are_refused) X(     \
+                                    one_client_too_many_is_told_so)                                 \
+                                    X(clients_are_listed_and_killed_across_reactors) X(             \
+                                        who_asks_and_goes_is_not_answered)                          \
+                                        X(replies_can_be_turned_off) X(quit_is_answered_and_closes) \
+                                            X(info_shows_every_reactor)                             \
+                                                X(commands_tell_about_themselves)                   \
+                                                    X(every_command_is_found_by_its_name)           \
+                                                        X(an_idle_client_is_a_kibibyte_at_most)
 #define COUNT_ONE(name) +1
 enum { CASE_COUNT = 0 CASES(COUNT_ONE) };
 
@@ -657,8 +700,8 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     static struct world worlds[] = {
-        {1, WEIR_IO_EPOLL, "one reactor, epoll"},    {2, WEIR_IO_EPOLL, "two reactors, epoll"},
-        {4, WEIR_IO_EPOLL, "four reactors, epoll"},  {1, WEIR_IO_URING, "one reactor, io_uring"},
+        {1, WEIR_IO_EPOLL, "one reactor, epoll"},     {2, WEIR_IO_EPOLL, "two reactors, epoll"},
+        {4, WEIR_IO_EPOLL, "four reactors, epoll"},   {1, WEIR_IO_URING, "one reactor, io_uring"},
         {2, WEIR_IO_URING, "two reactors, io_uring"}, {4, WEIR_IO_URING, "four reactors, io_uring"},
     };
     int failures = 0;
