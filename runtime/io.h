@@ -137,6 +137,8 @@ struct weir_io_table {
 /* The head of every implementation's own struct. */
 struct weir_io {
     const struct weir_io_table *table;
+    void (*on_woke)(void *context); /* in each turn, after the wait and before what it waited for is `done`: read the clock */
+    void *on_woke_context;
     struct weir_io_counters counters;
 };
 
@@ -165,6 +167,13 @@ int weir_io_epoll_open(const struct weir_io_options *options, struct weir_io **i
 static inline int weir_io_start(struct weir_io *io, struct weir_io_op *op)
 {
     return io->table->start(io, op);
+}
+
+/* For the implementations: the wait of this turn is over. */
+static inline void weir_io_woke(struct weir_io *io)
+{
+    if (io->on_woke)
+        io->on_woke(io->on_woke_context);
 }
 
 /* Ask an armed op to end soon; its last `done` still comes. Nothing happens to one that is not armed. */

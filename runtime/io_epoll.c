@@ -332,6 +332,7 @@ static int take_turn(struct weir_io *io, uint64_t wait_ns)
     if (done_count > 0 || !weir_list_empty(&epoll->due) || !weir_list_empty(&epoll->ended))
         wait_ns = 0;
     int count = wait_events(epoll, wait_ns);
+    weir_io_woke(io);
     for (int i = 0; i < count; i++)
         done_count += on_event(epoll, &epoll->events[i]);
     if (epoll->home.pending_count > 0)

@@ -333,6 +333,7 @@ static int turn(struct weir_io *io, uint64_t wait_ns)
         weir_sim_fiber_wait(sim, self, deadline_ns);
     else
         result = wait_alone(self, deadline_ns);
+    weir_io_woke(io);
     if (wait_ns > 0)
         self->woken = false; /* a turn that does not wait leaves it for one that does */
     if (result == 0)

@@ -376,6 +376,7 @@ static int take_turn(struct weir_io *io, uint64_t wait_ns)
         error = enter_waiting(uring, wait_ns);
     else
         error = enter_without_waiting(uring);
+    weir_io_woke(io);
     int done_count = reap(uring);
     if (__builtin_expect(uring->restless, 0))
         done_count += end_cancelled(uring);

@@ -93,15 +93,16 @@ static void flush(struct weir_reactor *reactor)
     weir_mesh_flush(reactor->mesh, reactor->index, wake_reactor, reactor);
 }
 
-static void begin_turn(struct weir_reactor *reactor)
+/* weir_io.on_woke: one look at the clock for each turn, after its wait and before anything of it happens. */
+void weir_reactor_read_clock(void *context)
 {
+    struct weir_reactor *reactor = context;
     uint64_t now_ns = weir_io_now_ns(reactor->io);
-    uint64_t took_ns = reactor->now_ns ? now_ns - reactor->now_ns : 0;
-    if (took_ns > reactor->runtime->options.stall_budget_ns && reactor->busy_turn)
-        weir_watchdog_on_stall(reactor, took_ns);
+    if (reactor->busy_turn && now_ns - reactor->now_ns > reactor->runtime->options.stall_budget_ns)
+        weir_watchdog_on_stall(reactor, now_ns - reactor->now_ns);
+    reactor->busy_turn = false;
     reactor->now_ns = now_ns;
     weir_store(&reactor->turn_since_ns, now_ns, relaxed); /* the watchdog's hint */
-    reactor->counters.turns++;
 }
 
 /* All that may be waiting, each kind in a bounded helping. */
@@ -132,7 +133,7 @@ int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
     int completed = weir_io_turn(reactor->io, wait_ns);
     if (completed < 0)
         return completed;
-    begin_turn(reactor);
+    reactor->counters.turns++;
     uint32_t done = (uint32_t)completed + work(reactor);
     done += run_hooks(reactor);
     if (weir_load(&reactor->stop_asked, relaxed)) { /* only says when to look: nothing is handed over */
@@ -195,6 +196,7 @@ static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
     }
     uint64_t next_ns = weir_wheel_next_ns(&reactor->wheel);
     uint64_t from_ns = reactor->now_ns;
+    reactor->busy_turn = false; /* the time asleep is no stall */
     uint64_t wait_ns = next_ns == UINT64_MAX ? UINT64_MAX : next_ns > from_ns ? next_ns - from_ns : 0;
     reactor->counters.parks++;
     weir_record(&reactor->recorder, WEIR_RECORD_PARK, 0, 0, 0, 0);
@@ -203,8 +205,7 @@ static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
     int completed = weir_io_turn(reactor->io, wait_ns < timeout_ns ? wait_ns : timeout_ns);
     weir_mesh_awake(reactor->mesh, reactor->index);
     weir_watchdog_on_unpark(reactor->runtime);
-    reactor->now_ns = 0; /* the time asleep is no stall */
-    learn_from_park(reactor, weir_io_now_ns(reactor->io) - from_ns);
+    learn_from_park(reactor, reactor->now_ns - from_ns);
     if (completed < 0)
         return completed;
     int done = weir_reactor_turn(reactor, 0);

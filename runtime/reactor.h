@@ -101,6 +101,7 @@ int weir_reactor_idle(struct weir_reactor *reactor, uint64_t timeout_ns);
 void weir_reactor_run(struct weir_reactor *reactor); /* until it has ended */
 
 /* runtime/runtime.c: on the reactor's own thread, first and last. */
+void weir_reactor_read_clock(void *reactor); /* weir_io.on_woke */
 int weir_reactor_begin(struct weir_reactor *reactor);
 void weir_reactor_end(struct weir_reactor *reactor);
 

@@ -319,6 +319,8 @@ int weir_reactor_begin(struct weir_reactor *reactor)
     int result = open_reactor_io(reactor);
     if (result < 0)
         return result;
+    reactor->io->on_woke = weir_reactor_read_clock;
+    reactor->io->on_woke_context = reactor;
     reactor->now_ns = weir_io_now_ns(reactor->io);
     weir_wheel_init(&reactor->wheel, reactor->now_ns);
     reactor->state = WEIR_REACTOR_RUNNING;

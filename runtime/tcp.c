@@ -110,8 +110,8 @@ static void deliver(struct weir_tcp *conn, const void *bytes, size_t byte_count)
 static void on_stream_end(struct weir_tcp *conn)
 {
     conn->ended = true;
-    if (conn->held_bytes > 0 || conn->state != WEIR_TCP_OPEN)
-        return; /* handed over first, on resume */
+    if (conn->held_bytes > 0 || conn->paused || conn->state != WEIR_TCP_OPEN)
+        return; /* the hook closes it when it is read again and has had its bytes */
     weir_tcp_close(conn);
 }
 
