@@ -51,6 +51,22 @@ static inline void measure_spin(uint64_t cycles)
         ;
 }
 
+/*
+ * Who polls and finds nothing calls this: it pauses the processor, or does nothing. Which of the two suits a case better is tried
+ * before its first measurement, for weir and each rival alike.
+ */
+extern bool measure_pauses;
+static inline void measure_wait(void)
+{
+    if (!measure_pauses)
+        return;
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 typedef void (*measure_side_fn)(uint64_t count, void *context);
 
 /* Both sides start together, `a` on CPU 0, `b` on CPU 1; seconds until both have ended. */

@@ -42,7 +42,7 @@ WEIR_RING_INLINE void push(struct weir_producer *producer, uint32_t slot_bytes, 
 {
     uint64_t *slot;
     while ((slot = weir_producer_reserve(producer, slot_bytes, 0)) == NULL)
-        ;
+        measure_wait();
     fill(slot, slot_bytes, value);
     weir_producer_publish(producer);
 }
@@ -51,7 +51,7 @@ WEIR_RING_INLINE void pop(struct weir_consumer *consumer, uint32_t slot_bytes, u
 {
     const uint64_t *slot;
     while ((slot = weir_consumer_peek(consumer, slot_bytes)) == NULL)
-        ;
+        measure_wait();
     check(slot, slot_bytes, value);
     weir_consumer_release(consumer);
 }
@@ -83,6 +83,8 @@ WEIR_RING_INLINE void burst_in(uint64_t count, void *context, uint32_t slot_byte
             i += got;
             if (got > 0)
                 weir_producer_publish(&mine);
+            else
+                measure_wait();
         }
     }
 }
@@ -95,6 +97,8 @@ WEIR_RING_INLINE void burst_out(uint64_t count, void *context, uint32_t slot_byt
         uint32_t got = weir_consumer_peek_many(&mine, &first);
         for (uint32_t k = 0; k < got; k++)
             check((const uint64_t *)first + (size_t)k * (slot_bytes / 8), slot_bytes, i + k);
+        if (got == 0)
+            measure_wait();
         weir_consumer_release_many(&mine, got);
         i += got;
     }

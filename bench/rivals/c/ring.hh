@@ -49,7 +49,7 @@ template <class Q, class T> struct cases {
             T slot;
             fill(slot, i);
             while (!q->put(slot))
-                ;
+                measure_wait();
         }
     }
     static void one_out(uint64_t count, void *context)
@@ -58,7 +58,7 @@ template <class Q, class T> struct cases {
         T slot;
         for (uint64_t i = 0; i < count; i++) {
             while (!q->get(slot))
-                ;
+                measure_wait();
             check(slot, i);
         }
     }
@@ -77,8 +77,12 @@ template <class Q, class T> struct cases {
         for (uint64_t i = 0; i < count; i += burst_slots) {
             for (unsigned k = 0; k < burst_slots; k++)
                 fill(slots[k], i + k);
-            for (unsigned put = 0; put < burst_slots;)
-                put += q->put_many(slots + put, burst_slots - put);
+            for (unsigned put = 0; put < burst_slots;) {
+                unsigned now = q->put_many(slots + put, burst_slots - put);
+                if (now == 0)
+                    measure_wait();
+                put += now;
+            }
         }
     }
     static void burst_out(uint64_t count, void *context)
@@ -86,7 +90,8 @@ template <class Q, class T> struct cases {
         auto *q = static_cast<Q *>(context);
         uint64_t i = 0;
         while (i < count)
-            q->each([&i](const T &slot) { check(slot, i++); });
+            if (q->each([&i](const T &slot) { check(slot, i++); }) == 0)
+                measure_wait();
     }
     static double burst(uint64_t count, const void *slots)
     {
@@ -103,9 +108,9 @@ template <class Q, class T> struct cases {
             T slot;
             fill(slot, i);
             while (!pair[0]->put(slot))
-                ;
+                measure_wait();
             while (!pair[1]->get(slot))
-                ;
+                measure_wait();
             check(slot, i);
         }
     }
@@ -115,9 +120,9 @@ template <class Q, class T> struct cases {
         for (uint64_t i = 0; i < count; i++) {
             T slot;
             while (!pair[0]->get(slot))
-                ;
+                measure_wait();
             while (!pair[1]->put(slot))
-                ;
+                measure_wait();
         }
     }
     static double trip(uint64_t count, const void *)

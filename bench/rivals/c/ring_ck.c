@@ -33,13 +33,13 @@ static void ck_open(struct ck *ck, unsigned slot_count, size_t slot_bytes)
         for (int i = 0; i < (word_count); i++)                                                     \
             s.words[i] = value;                                                                    \
         while (!ck_ring_enqueue_spsc_##slot(&ck->ring, ck->slots, &s))                             \
-            ;                                                                                      \
+            measure_wait();                                                                        \
     }                                                                                              \
     static uint64_t slot##_get(struct ck *ck)                                                      \
     {                                                                                              \
         struct slot s;                                                                             \
         while (!ck_ring_dequeue_spsc_##slot(&ck->ring, ck->slots, &s))                             \
-            ;                                                                                      \
+            measure_wait();                                                                        \
         if (s.words[0] != s.words[(word_count)-1])                                                 \
             measure_fail("torn");                                                                  \
         return s.words[0];                                                                         \

@@ -17,7 +17,7 @@ static void send(uint64_t count, void *context)
     for (uint64_t i = 1; i <= count; i++) {
         atomic_store_explicit(&lines->there, i, memory_order_release);
         while (atomic_load_explicit(&lines->back, memory_order_acquire) != i)
-            ;
+            measure_wait();
     }
 }
 
@@ -26,7 +26,7 @@ static void answer(uint64_t count, void *context)
     struct lines *lines = context;
     for (uint64_t i = 1; i <= count; i++) {
         while (atomic_load_explicit(&lines->there, memory_order_acquire) != i)
-            ;
+            measure_wait();
         atomic_store_explicit(&lines->back, i, memory_order_release);
     }
 }

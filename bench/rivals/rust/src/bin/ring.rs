@@ -1,5 +1,5 @@
 //! rtrb: one by one, bursts of 64 through its chunks, round trip.
-use rivals::{case, two, Case};
+use rivals::{case, two, wait, Case};
 
 trait Slot: Copy + Default + Send + 'static {
     fn of(i: u64) -> Self;
@@ -19,13 +19,15 @@ impl Slot for Wide {
 fn one<T: Slot>(count: u64, slots: usize) -> f64 {
     let (mut tx, mut rx) = rtrb::RingBuffer::<T>::new(slots);
     two(
-        move || for i in 0..count { while tx.push(T::of(i)).is_err() {} },
+        move || for i in 0..count { while tx.push(T::of(i)).is_err() { wait(); } },
         move || {
             let mut i = 0;
             while i < count {
                 if let Ok(v) = rx.pop() {
                     assert!(v.holds(i));
                     i += 1;
+                } else {
+                    wait();
                 }
             }
         },
@@ -41,6 +43,8 @@ fn burst<T: Slot>(count: u64, slots: usize) -> f64 {
             while i < count {
                 if let Ok(chunk) = tx.write_chunk_uninit(64) {
                     i += chunk.fill_from_iter((i..i + 64).map(T::of)) as u64;
+                } else {
+                    wait();
                 }
             }
         },
@@ -48,7 +52,10 @@ fn burst<T: Slot>(count: u64, slots: usize) -> f64 {
             let mut i = 0;
             while i < count {
                 let ready = rx.slots();
-                if ready == 0 { continue; }
+                if ready == 0 {
+                    wait();
+                    continue;
+                }
                 let chunk = rx.read_chunk(ready).unwrap();
                 let (a, b) = chunk.as_slices();
                 for v in a.iter().chain(b) {
@@ -66,13 +73,13 @@ fn trip<T: Slot>(count: u64) -> f64 {
     let (mut back, mut at_back) = rtrb::RingBuffer::<T>::new(1024);
     two(
         move || for i in 0..count {
-            while there.push(T::of(i)).is_err() {}
-            let v = loop { if let Ok(v) = at_back.pop() { break v; } };
+            while there.push(T::of(i)).is_err() { wait(); }
+            let v = loop { if let Ok(v) = at_back.pop() { break v; } wait(); };
             assert!(v.holds(i));
         },
         move || for _ in 0..count {
-            let v = loop { if let Ok(v) = at_there.pop() { break v; } };
-            while back.push(v).is_err() {}
+            let v = loop { if let Ok(v) = at_there.pop() { break v; } wait(); };
+            while back.push(v).is_err() { wait(); }
         },
     )
 }
