@@ -30,7 +30,7 @@
  *
  *     reactors  slots  a pair      all pairs             idle look               look before sleep
  *            2   1024  82,944 B    2 x       166 KB      1 sender, 2 tails       2 tails
- *           16    256  21,504 B    240 x     5.2 MB      15 senders, 30 tails    30 tails
+ *           16    256  21,504 B    240 x     5.2 MB      1 line                  30 tails
  *           64     64   6,144 B    4,032 x    25 MB      1 line                  126 tails
  *          128     64   6,144 B    16,256 x  100 MB      1 line                  254 tails
  *

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Weaken ring/ in one place at a time, and see that a model notices.
+"""Weaken ring/, and the hand-over of strands, in one place at a time, and see that a model notices.
 
 Every order of an atomic access that is not relaxed becomes relaxed, every fence goes, and a few steps of
 the protocols are taken out by hand. Each mutant is compiled with its models against the explorer; one that
@@ -15,42 +15,47 @@ import sys
 import tempfile
 
 MODELS = {  # which models see a file, the likeliest to fail first
-    "spsc.h": ["spsc", "sleep"],
-    "sleep.h": ["sleep"],
-    "mesh.c": ["sleep"],
-    "deque.c": ["deque"],
+    "ring/spsc.h": ["ring/spsc", "ring/sleep"],
+    "ring/sleep.h": ["ring/sleep"],
+    "ring/mesh.c": ["ring/sleep"],
+    "ring/deque.c": ["ring/deque"],
+    "sched/steal.c": ["sched/strand"],
 }
+STEPS_ONLY = {"sched/steal.c"}  # its atomics are hints, relaxed, but for the deques' first laying out
 
 # Orders that stand against what the explorer leaves out (its header says what); the source has the reason.
 ARGUED = {
-    "deque.c: deque->top_seen = weir_load(&deque->top, acquire)": "load buffering: a thief's read after its swap",
-    "deque.c: if (!weir_compare_exchange(&deque->top, &top, top + 1, release))": "the other half of the same",
+    "ring/deque.c: deque->top_seen = weir_load(&deque->top, acquire)": "load buffering: a thief's read after its swap",
+    "ring/deque.c: if (!weir_compare_exchange(&deque->top, &top, top + 1, release))": "the other half of the same",
 }
 
 # Steps taken out by hand: file, what is there, what takes its place, what it is.
 STEPS = [
-    ("mesh.c", "work |= something_to_read(mesh, side, plane, me);", ";", "no second look at what comes in"),
-    ("mesh.c", "work |= credit_came(mesh, side, plane, me);", ";", "no second look at the credit"),
-    ("mesh.c", "find_starved(mesh, &side->released[plane], plane, from, &touched);", ";", "nobody starved is told"),
-    ("mesh.c", "mark_pending(mesh, &side->dirty[plane], plane, from);", ";", "no pending bit"),
-    ("mesh.c", "weir_store(&channel->wanted, 1, relaxed);", ";", "credit is not asked for"),
-    ("mesh.c", "gave_back |= give_back(side, plane);", ";", "credit is not given back"),
-    ("mesh.c", "weir_exchange(word, 0, relaxed)", "weir_load(word, relaxed); weir_store(word, 0, relaxed)",
+    ("ring/mesh.c", "work |= something_to_read(mesh, side, plane, me);", ";", "no second look at what comes in"),
+    ("ring/mesh.c", "work |= credit_came(mesh, side, plane, me);", ";", "no second look at the credit"),
+    ("ring/mesh.c", "find_starved(mesh, &side->released[plane], plane, from, &touched);", ";", "nobody starved is told"),
+    ("ring/mesh.c", "mark_pending(mesh, &side->dirty[plane], plane, from);", ";", "no pending bit"),
+    ("ring/mesh.c", "weir_store(&channel->wanted, 1, relaxed);", ";", "credit is not asked for"),
+    ("ring/mesh.c", "gave_back |= give_back(side, plane);", ";", "credit is not given back"),
+    ("ring/mesh.c", "weir_exchange(word, 0, relaxed)", "weir_load(word, relaxed); weir_store(word, 0, relaxed)",
      "pending bits taken in two steps"),
-    ("mesh.c", "if (ready == 0)", "if (taken == ready)", "a leftover taken for a fresh look"),
-    ("sleep.h", "weir_store(&sleep->asleep, 1, relaxed);", ";", "no announcement"),
-    ("sleep.h", "return weir_exchange(&sleep->asleep, 0, relaxed) == 1;",
+    ("ring/mesh.c", "if (ready == 0)", "if (taken == ready)", "a leftover taken for a fresh look"),
+    ("ring/sleep.h", "weir_store(&sleep->asleep, 1, relaxed);", ";", "no announcement"),
+    ("ring/sleep.h", "return weir_exchange(&sleep->asleep, 0, relaxed) == 1;",
      "weir_store(&sleep->asleep, 0, relaxed); return false;", "the announcement taken, nobody woken"),
-    ("spsc.h", "if (consumer->read == consumer->tail_seen)\n        weir_consumer_release_all(consumer);", ";",
+    ("ring/spsc.h", "if (consumer->read == consumer->tail_seen)\n        weir_consumer_release_all(consumer);", ";",
      "head not shown when found empty"),
-    ("deque.c", "weir_compare_exchange(&deque->top, &top, top + 1, release)",
+    ("ring/deque.c", "weir_compare_exchange(&deque->top, &top, top + 1, release)",
      "(weir_load(&deque->top, relaxed) == top && (weir_store(&deque->top, top + 1, release), true))",
      "a steal's swap in two steps"),
-    ("deque.c", "weir_compare_exchange(&deque->top, &expected, top + 1, relaxed)",
+    ("ring/deque.c", "weir_compare_exchange(&deque->top, &expected, top + 1, relaxed)",
      "(weir_load(&deque->top, relaxed) == expected && (weir_store(&deque->top, top + 1, release), true))",
      "a pop's swap in two steps"),
-    ("deque.c", "return top == bottom ? pop_last(deque, top, item) : item;", "return item;",
+    ("ring/deque.c", "return top == bottom ? pop_last(deque, top, item) : item;", "return item;",
      "the last item popped without a swap"),
+    ("sched/steal.c", "    strand->state = WEIR_STRAND_AWAY;\n", "    weir_strand_settle(sched, strand);\n    strand->state = WEIR_STRAND_AWAY;\n",
+     "a strand lent and queued at once, not when its done has come"),
+    ("sched/steal.c", "        weir_strand_settle(sched, strand);\n    }\n", "    }\n", "done comes and nobody queues the strand"),
 ]
 
 ORDER = re.compile(r",\s*(acquire|release|acq_rel|seq_cst)(?=\))")
@@ -65,7 +70,9 @@ def line_of(text, at):
 
 def mutants(source_dir):
     for name in MODELS:
-        text = open(os.path.join(source_dir, "ring", name)).read()
+        if name in STEPS_ONLY:
+            continue
+        text = open(os.path.join(source_dir, name)).read()
         code = COMMENT.sub(lambda m: " " * len(m.group()), text)
         for m in ORDER.finditer(code):
             made = text[:m.start(1)] + "relaxed" + text[m.end(1):]
@@ -73,17 +80,17 @@ def mutants(source_dir):
         for m in FENCE.finditer(code):
             yield name, line_of(text, m.start()), "fence removed", text[:m.start()] + ";" + text[m.end():]
     for name, old, new, what in STEPS:
-        text = open(os.path.join(source_dir, "ring", name)).read()
+        text = open(os.path.join(source_dir, name)).read()
         if text.count(old) != 1:
-            sys.exit(f"mutate: ring/{name} has {text.count(old)} times, not once: {old}")
+            sys.exit(f"mutate: {name} has {text.count(old)} times, not once: {old}")
         yield name, old.split("\n")[0].rstrip(";"), what, text.replace(old, new)
 
 
 def run_model(args, source_dir, model, work):
     """None: it passed. Otherwise what it said."""
-    program = os.path.join(work, model)
-    subprocess.run([args.cc, "-std=gnu11", "-D_GNU_SOURCE", "-DWEIR_MODEL", "-O1", "-w", "-I", source_dir,
-                    f"{source_dir}/tests/ring/{model}_model.c", f"{source_dir}/tests/model/explore.c",
+    program = os.path.join(work, model.replace("/", "."))
+    subprocess.run([args.cc, "-std=gnu11", "-D_GNU_SOURCE", "-DWEIR_MODEL", "-O1", "-w", "-I", source_dir, "-I", source_dir + "/include",
+                    f"{source_dir}/tests/{model}_model.c", f"{source_dir}/tests/model/explore.c",
                     "-o", program], check=True)
     try:
         run = subprocess.run([program], capture_output=True, text=True, timeout=args.timeout)
@@ -98,9 +105,9 @@ def run_model(args, source_dir, model, work):
 def try_mutant(args, mutant):
     name, line, what, text = mutant
     with tempfile.TemporaryDirectory(prefix="mutate") as work:
-        for room in ("ring", "base", "tests/ring", "tests/model"):
+        for room in ("ring", "base", "sched", "include", "tests/ring", "tests/sched", "tests/model"):
             shutil.copytree(os.path.join(args.source, room), os.path.join(work, "source", room))
-        with open(os.path.join(work, "source", "ring", name), "w") as out:
+        with open(os.path.join(work, "source", name), "w") as out:
             out.write(text)
         for model in MODELS[name]:
             said = run_model(args, os.path.join(work, "source"), model, work)
@@ -124,10 +131,10 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for mutant, said in zip(todo, pool.map(lambda m: try_mutant(args, m), todo)):
             survivors += said is None
-            print(f"{'SURVIVED' if said is None else 'caught':8}  {mutant[0]:8}  {mutant[2]:34}  {mutant[1]}")
+            print(f"{'SURVIVED' if said is None else 'caught':8}  {mutant[0]:13}  {mutant[2]:34}  {mutant[1]}")
             print(f"{'':10}{said or ''}", flush=True)
     for name, line, what, _ in argued:
-        print(f"argued    {name:8}  {what:34}  {line}\n          {ARGUED[name + ': ' + line]}")
+        print(f"argued    {name:13}  {what:34}  {line}\n          {ARGUED[name + ': ' + line]}")
     if len(argued) != len(ARGUED):
         sys.exit("mutate: an argued order is no longer in the source")
     print(f"{len(todo)} mutants, {len(todo) - survivors} caught, {len(argued)} argued")
