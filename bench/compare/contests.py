@@ -196,6 +196,13 @@ def dispatchers(house):
         if lead:  # ratio: how many times the one core that makes the tasks; 2.0 would be perfect
             entered["one perfect core"], goals["one perfect core"] = 1e6, lead
         yield Asked(house, case, house.rounds, "1/s", entered, goals)
+    for kind, lead in (("backlog", 1.9), ("burst", 1.5), ("empty", None)):  # without reactors: a deque is no more than that
+        entered = {"weir": ([house.program("weir_sched")], f"sched.{kind}"),
+                   "crossbeam": (pools["crossbeam"], f"dispatch.{kind}")}
+        goals = {"crossbeam": None if lead else 1.0}
+        if lead:
+            entered["one perfect core"], goals["one perfect core"] = 1e6, lead
+        yield Asked(house, f"sched.{kind}", house.rounds, "1/s", entered, goals)
     yield Asked(house, "dispatch.keys", house.rounds, "1/s",
                 {"weir": (weir, "dispatch.keys"), "Go channels": ([house.rival("go_keys")], "dispatch.keys")},
                 {"Go channels": 1.0})
