@@ -18,12 +18,14 @@ bool shim_running(shim_state *state)
 
 void shim_items(shim_state *state, uint64_t items_an_iteration)
 {
-    state->state.SetItemsProcessed(static_cast<int64_t>(state->state.iterations() * items_an_iteration));
+    state->state.SetItemsProcessed(
+        static_cast<int64_t>(state->state.iterations() * items_an_iteration));
 }
 
 void shim_bytes(shim_state *state, uint64_t bytes_an_iteration)
 {
-    state->state.SetBytesProcessed(static_cast<int64_t>(state->state.iterations() * bytes_an_iteration));
+    state->state.SetBytesProcessed(
+        static_cast<int64_t>(state->state.iterations() * bytes_an_iteration));
 }
 
 void shim_skip(shim_state *state, const char *why)

@@ -28,10 +28,11 @@ extern "C" {
 struct shim_state;
 typedef void (*shim_fn)(struct shim_state *state, int64_t argument);
 
-bool shim_running(struct shim_state *state);                              /* once before each iteration */
-void shim_items(struct shim_state *state, uint64_t items_an_iteration);   /* after the last one: also shows items a second */
-void shim_bytes(struct shim_state *state, uint64_t bytes_an_iteration);   /* likewise bytes a second */
-void shim_skip(struct shim_state *state, const char *why);                /* and return at once */
+bool shim_running(struct shim_state *state); /* once before each iteration */
+void shim_items(struct shim_state *state,
+                uint64_t items_an_iteration); /* after the last one: also shows items a second */
+void shim_bytes(struct shim_state *state, uint64_t bytes_an_iteration); /* likewise bytes a second */
+void shim_skip(struct shim_state *state, const char *why);              /* and return at once */
 void shim_register(const char *name, shim_fn fn, const int64_t *arguments, size_t argument_count);
 
 #ifdef __cplusplus
@@ -40,11 +41,11 @@ void shim_register(const char *name, shim_fn fn, const int64_t *arguments, size_
 
 #define SHIM_PASTE2(a, b) a##b
 #define SHIM_PASTE(a, b) SHIM_PASTE2(a, b)
-#define SHIM_BENCH(name, fn, ...)                                                                  \
-    __attribute__((constructor)) static void SHIM_PASTE(register_, __LINE__)(void)                 \
-    {                                                                                              \
-        static const int64_t arguments[] = {__VA_ARGS__};                                          \
-        shim_register(name, fn, arguments, sizeof arguments / sizeof *arguments);                  \
+#define SHIM_BENCH(name, fn, ...)                                                  \
+    __attribute__((constructor)) static void SHIM_PASTE(register_, __LINE__)(void) \
+    {                                                                              \
+        static const int64_t arguments[] = {__VA_ARGS__};                          \
+        shim_register(name, fn, arguments, sizeof arguments / sizeof *arguments);  \
     }
 
 #endif

@@ -120,8 +120,12 @@ static void dispatch(uint64_t count, bool keyed, bool stealable)
 {
     static struct weir_task tasks[BURST];
     static struct strands strands;
-    struct weir_sched_options options = {
-        .reactor_count = 1, .on = &strands, .clock = no_clock, .release = take_back, .send_done = no_thief, .seed = 1};
+    struct weir_sched_options options = {.reactor_count = 1,
+                                         .on = &strands,
+                                         .clock = no_clock,
+                                         .release = take_back,
+                                         .send_done = no_thief,
+                                         .seed = 1};
     strands.class = (struct weir_class){.execute = execute, .stealable = stealable};
     if (weir_sched_open(&options, &strands.sched) != 0)
         fail("no scheduler");
@@ -289,7 +293,8 @@ static void post_here(uint64_t count)
     static uint64_t sum;
     struct weir_reactor *reactor = reactor_open();
     struct weir_topic topic;
-    if (weir_topic_open(reactor, "user.login", &topic) != 0 || weir_on(reactor, "user.login", add, &sum) != 0)
+    if (weir_topic_open(reactor, "user.login", &topic) != 0 ||
+        weir_on(reactor, "user.login", add, &sum) != 0)
         fail("no topic");
     for (uint64_t i = 0; i < count; i += BURST) {
         for (uint64_t k = 0; k < BURST; k++) {
@@ -310,13 +315,19 @@ static const struct {
     const char *name;
     void (*run)(uint64_t count);
 } cases[] = {
-    {"nothing", nothing},                   {"ring_push_pop", ring_push_pop},
+    {"nothing", nothing},
+    {"ring_push_pop", ring_push_pop},
     {"ring_burst_64", ring_burst_64},
-    {"emit_1", emit_1},                     {"emit_10", emit_10},
-    {"emit_wild", emit_wild},               {"post_here", post_here},
-    {"strand_pinned", strand_pinned},       {"strand_stealable", strand_stealable},
-    {"strand_keyed", strand_keyed},         {"bucket_take", bucket_take},
-    {"lease_take", lease_take},             {"timer_arm_cancel", timer_arm_cancel},
+    {"emit_1", emit_1},
+    {"emit_10", emit_10},
+    {"emit_wild", emit_wild},
+    {"post_here", post_here},
+    {"strand_pinned", strand_pinned},
+    {"strand_stealable", strand_stealable},
+    {"strand_keyed", strand_keyed},
+    {"bucket_take", bucket_take},
+    {"lease_take", lease_take},
+    {"timer_arm_cancel", timer_arm_cancel},
     {"timer_expire", timer_expire},
 };
 

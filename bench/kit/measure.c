@@ -127,7 +127,8 @@ static void get_to_know(const struct measure_case *c, struct known *known, doubl
     }
 }
 
-static int measure(const struct measure_case *cases, size_t case_count, const char *name, double seconds)
+static int measure(const struct measure_case *cases, size_t case_count, const char *name,
+                   double seconds)
 {
     static struct known all[CASES_MAX];
     for (size_t i = 0; i < case_count && i < CASES_MAX; i++) {
@@ -139,7 +140,8 @@ static int measure(const struct measure_case *cases, size_t case_count, const ch
             get_to_know(c, known, seconds);
         measure_pauses = known->pauses;
         double took = c->run(known->count, c->argument);
-        double value = strcmp(c->unit, "ns") == 0 ? took * 1e9 / (double)known->count : (double)known->count / took;
+        double value = strcmp(c->unit, "ns") == 0 ? took * 1e9 / (double)known->count
+                                                  : (double)known->count / took;
         printf("%s %s %.6g\n", name, c->unit, value);
         fflush(stdout);
         return 0;

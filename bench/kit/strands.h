@@ -47,7 +47,8 @@ static inline uint64_t strands_clock_ns(void *on)
     return measure_now_ns();
 }
 
-static inline void strands_take_back(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static inline void strands_take_back(void *on, struct weir_task *first, struct weir_task *last,
+                                     uint32_t count)
 {
     struct strands_side *side = on;
     last->next = side->free_tasks;
@@ -76,15 +77,23 @@ static inline struct strands *strands_open(uint32_t side_count, uint64_t spin_cy
 {
     struct strands *strands = aligned_alloc(128, (sizeof *strands + 127) / 128 * 128);
     struct weir_ring *home = strands_ring_open();
-    *strands = (struct strands){.side_count = side_count, .spin_cycles = spin_cycles,
-                                .class = {.execute = strands_execute, .context = strands, .stealable = true}};
+    *strands = (struct strands){
+        .side_count = side_count,
+        .spin_cycles = spin_cycles,
+        .class = {.execute = strands_execute, .context = strands, .stealable = true}};
     strands->hub = aligned_alloc(128, sizeof *strands->hub);
     *strands->hub = (struct weir_sched_hub){0};
     for (uint32_t i = 0; i < side_count; i++) {
         struct strands_side *side = &strands->sides[i];
-        struct weir_sched_options options = {
-            .hub = strands->hub, .reactor_index = i, .reactor_count = side_count, .stealing = side_count > 1, .on = side,
-            .clock = strands_clock_ns, .release = strands_take_back, .send_done = strands_send_done, .seed = i + 1};
+        struct weir_sched_options options = {.hub = strands->hub,
+                                             .reactor_index = i,
+                                             .reactor_count = side_count,
+                                             .stealing = side_count > 1,
+                                             .on = side,
+                                             .clock = strands_clock_ns,
+                                             .release = strands_take_back,
+                                             .send_done = strands_send_done,
+                                             .seed = i + 1};
         side->home = home;
         if (weir_sched_open(&options, &side->sched) != 0)
             measure_fail("no scheduler");

@@ -57,7 +57,8 @@ static void fire(struct client *client, uint32_t index)
 
 static void give_back(struct client *client, unsigned char *bytes, unsigned buffer, int *given)
 {
-    io_uring_buf_ring_add(client->free_buffers, bytes, BUFFER_BYTES, (unsigned short)buffer, BUFFERS - 1, (*given)++);
+    io_uring_buf_ring_add(client->free_buffers, bytes, BUFFER_BYTES, (unsigned short)buffer,
+                          BUFFERS - 1, (*given)++);
 }
 
 /* 1: an echo is complete and the next message is under way. */
@@ -75,7 +76,8 @@ static uint64_t on_cqe(struct client *client, const struct io_uring_cqe *cqe, in
         unsigned char *bytes = client->buffers + (size_t)buffer * BUFFER_BYTES;
         conn->got += (uint32_t)cqe->res;
         if (conn->got >= MESSAGE_BYTES) {
-            if (conn->got > MESSAGE_BYTES || (cqe->res >= 8 && memcmp(bytes + cqe->res - 8, &conn->sequence, 8) != 0))
+            if (conn->got > MESSAGE_BYTES ||
+                (cqe->res >= 8 && memcmp(bytes + cqe->res - 8, &conn->sequence, 8) != 0))
                 measure_fail("not what was sent");
             fire(client, index);
             complete = 1;
@@ -108,7 +110,8 @@ static uint64_t drive(struct client *client, uint64_t until_ns)
 
 static void open_client(struct client *client)
 {
-    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
                                      .cq_entries = 16384};
     void *memory;
     int given = 0;

@@ -53,7 +53,9 @@ static inline double histogram_at(const struct histogram *histogram, double shar
         seen += histogram->cells[cell];
         if (seen > rank) {
             uint32_t shift = cell < 2 * HISTOGRAM_SUB ? 0 : cell / HISTOGRAM_SUB - 1;
-            uint64_t base = cell < HISTOGRAM_SUB ? cell : (uint64_t)(HISTOGRAM_SUB + cell % HISTOGRAM_SUB) << shift;
+            uint64_t base = cell < HISTOGRAM_SUB
+                                ? cell
+                                : (uint64_t)(HISTOGRAM_SUB + cell % HISTOGRAM_SUB) << shift;
             uint64_t edge = base + ((uint64_t)1 << shift) - 1;
             return (double)(edge < histogram->max ? edge : histogram->max);
         }
@@ -76,8 +78,9 @@ static inline void print_latencies(const char *name, const struct histogram *his
 
 static inline struct sockaddr_in loopback(int port)
 {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 /* A connection to a server on this machine; waits for one that is still starting. */
@@ -110,8 +113,10 @@ static inline void send_all(int fd, const void *bytes, size_t byte_count)
 /* Until CLOCK_MONOTONIC says `at_ns`; late at once. */
 static inline void wait_until(uint64_t at_ns)
 {
-    struct timespec at = {.tv_sec = (time_t)(at_ns / 1000000000), .tv_nsec = (long)(at_ns % 1000000000)};
-    while (measure_now_ns() < at_ns && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+    struct timespec at = {.tv_sec = (time_t)(at_ns / 1000000000),
+                          .tv_nsec = (long)(at_ns % 1000000000)};
+    while (measure_now_ns() < at_ns &&
+           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
         ;
 }
 

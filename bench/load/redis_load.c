@@ -21,7 +21,14 @@
 
 #include "bench/load/load.h"
 
-enum { PAYLOAD_BYTES = 100, STAMP_BYTES = 16, AHEAD_MAX = 20000, MESSAGE_BYTES_MAX = 512, READ_BYTES = 1 << 18, EVENTS = 128 };
+enum {
+    PAYLOAD_BYTES = 100,
+    STAMP_BYTES = 16,
+    AHEAD_MAX = 20000,
+    MESSAGE_BYTES_MAX = 512,
+    READ_BYTES = 1 << 18,
+    EVENTS = 128
+};
 
 struct subscriber {
     int fd;
@@ -45,7 +52,8 @@ struct load {
 static void take_message(struct load *load, const struct subscriber *subscriber, uint64_t now_ns)
 {
     char stamp[STAMP_BYTES + 1] = {0};
-    if (subscriber->message[0] != '*' || memcmp(subscriber->message + load->message_bytes - 2, "\r\n", 2) != 0)
+    if (subscriber->message[0] != '*' ||
+        memcmp(subscriber->message + load->message_bytes - 2, "\r\n", 2) != 0)
         measure_fail("a message is cut wrongly");
     if (!load->timed)
         return;
@@ -56,7 +64,8 @@ static void take_message(struct load *load, const struct subscriber *subscriber,
 }
 
 /* Only the first and last bytes of a message are looked at, unless it is timed: the client must stay cheap. */
-static uint64_t take_bytes(struct load *load, struct subscriber *subscriber, const char *bytes, size_t byte_count)
+static uint64_t take_bytes(struct load *load, struct subscriber *subscriber, const char *bytes,
+                           size_t byte_count)
 {
     uint64_t taken = 0, now_ns = load->timed ? measure_now_ns() : 0;
     for (size_t at = 0; at < byte_count;) {
@@ -105,8 +114,9 @@ static void *read_all(void *argument)
 
 static size_t publish_text(const struct load *load, char *out, uint64_t stamp)
 {
-    int head = sprintf(out, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%d\r\n%016llx", strlen(load->channel), load->channel,
-                       PAYLOAD_BYTES, (unsigned long long)stamp);
+    int head = sprintf(out, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%d\r\n%016llx",
+                       strlen(load->channel), load->channel, PAYLOAD_BYTES,
+                       (unsigned long long)stamp);
     memset(out + head, 'x', PAYLOAD_BYTES - STAMP_BYTES);
     memcpy(out + head + PAYLOAD_BYTES - STAMP_BYTES, "\r\n", 2);
     return (size_t)head + PAYLOAD_BYTES - STAMP_BYTES + 2;
@@ -134,13 +144,16 @@ static void subscribe(struct load *load, int port, uint32_t subscriber_count)
     load->subscribers = calloc(subscriber_count, sizeof *load->subscribers);
     for (uint32_t i = 0; i < subscriber_count; i++) {
         int fd = load->subscribers[i].fd = dial(port);
-        int count = sprintf(text, "*2\r\n$9\r\nSUBSCRIBE\r\n$%zu\r\n%s\r\n", strlen(load->channel), load->channel);
+        int count = sprintf(text, "*2\r\n$9\r\nSUBSCRIBE\r\n$%zu\r\n%s\r\n", strlen(load->channel),
+                            load->channel);
         send_all(fd, text, (size_t)count);
-        sprintf(text, "*3\r\n$9\r\nsubscribe\r\n$%zu\r\n%s\r\n:1\r\n", strlen(load->channel), load->channel);
+        sprintf(text, "*3\r\n$9\r\nsubscribe\r\n$%zu\r\n%s\r\n:1\r\n", strlen(load->channel),
+                load->channel);
         expect(fd, text);
     }
-    load->message_bytes = (size_t)sprintf(text, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%d\r\n", strlen(load->channel),
-                                          load->channel, PAYLOAD_BYTES) + PAYLOAD_BYTES + 2;
+    load->message_bytes = (size_t)sprintf(text, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%d\r\n",
+                                          strlen(load->channel), load->channel, PAYLOAD_BYTES) +
+                          PAYLOAD_BYTES + 2;
 }
 
 /* Answers come one a line, each an integer; how many have come. */
@@ -176,7 +189,8 @@ static int run_pub(struct load *load, char **argv)
     for (uint32_t i = 0; i < pipe_count; i++)
         batch_bytes += publish_text(load, batch + batch_bytes, 0);
     pthread_create(&reader, NULL, read_all, load);
-    uint64_t sent = 0, answered = 0, from_ns = measure_now_ns(), until_ns = from_ns + (uint64_t)atoi(argv[4]) * 1000000;
+    uint64_t sent = 0, answered = 0, from_ns = measure_now_ns(),
+             until_ns = from_ns + (uint64_t)atoi(argv[4]) * 1000000;
     while (measure_now_ns() < until_ns) {
         for (; sent - answered < (uint64_t)pipe_count * batches; sent += pipe_count)
             send_all(fd, batch, batch_bytes);
@@ -187,7 +201,8 @@ static int run_pub(struct load *load, char **argv)
     while (answered < sent)
         answered += take_answers(fd, 0);
     wait_for_readers(load, sent);
-    print_row(load->name, "rate", "1/s", (double)atomic_load(&load->delivered) * 1e9 / (double)(measure_now_ns() - from_ns));
+    print_row(load->name, "rate", "1/s",
+              (double)atomic_load(&load->delivered) * 1e9 / (double)(measure_now_ns() - from_ns));
     print_row(load->name, "count", "count", (double)atomic_load(&load->delivered));
     atomic_store(&load->over, true);
     pthread_join(reader, NULL);
@@ -249,7 +264,8 @@ static bool pongs(int port)
     struct sockaddr_in address = loopback(port);
     char answer[8] = {0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool there = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
+    bool there = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+                 send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
                  recv(fd, answer, 7, MSG_WAITALL) == 7 && memcmp(answer, "+PONG\r\n", 7) == 0;
     close(fd);
     return there;
@@ -267,7 +283,8 @@ static int run_start(const char *name, char **argv)
         _exit(127);
     }
     while (!pongs(port)) {
-        if (waitpid(child, NULL, WNOHANG) == child || measure_now_ns() - from_ns > (uint64_t)10 * 1000000000)
+        if (waitpid(child, NULL, WNOHANG) == child ||
+            measure_now_ns() - from_ns > (uint64_t)10 * 1000000000)
             measure_fail("it does not start");
         usleep(200);
     }

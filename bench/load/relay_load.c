@@ -50,11 +50,13 @@ static void *receive(void *argument)
     }
 }
 
-static uint64_t send_at_rate(int udp, double rate, uint64_t from_ns, uint64_t to_ns, uint64_t counts_from_ns)
+static uint64_t send_at_rate(int udp, double rate, uint64_t from_ns, uint64_t to_ns,
+                             uint64_t counts_from_ns)
 {
     uint64_t counted = 0;
     for (uint64_t i = 0;; i++) {
-        struct message message = {.key = i % KEYS, .intended_ns = from_ns + (uint64_t)((double)i * 1e9 / rate)};
+        struct message message = {.key = i % KEYS,
+                                  .intended_ns = from_ns + (uint64_t)((double)i * 1e9 / rate)};
         if (message.intended_ns >= to_ns)
             return counted;
         wait_until(message.intended_ns);

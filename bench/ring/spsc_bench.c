@@ -78,7 +78,8 @@ static void *consume(void *context)
         void *first;
         uint32_t got = weir_ring_peek_many(across->ring, &first);
         for (uint32_t k = 0; k < got; k++)
-            across->sum += *(const uint64_t *)(void *)((char *)first + (size_t)k * across->slot_bytes);
+            across->sum += *(const uint64_t *)(void *)((char *)first +
+                                                       (size_t)k * across->slot_bytes);
         weir_ring_release_many(across->ring, got);
     }
     return NULL;
@@ -86,7 +87,8 @@ static void *consume(void *context)
 
 static void across_cores(struct shim_state *state, int64_t slot_bytes)
 {
-    struct across across = {.ring = ring_open((uint32_t)slot_bytes), .slot_bytes = (uint32_t)slot_bytes};
+    struct across across = {.ring = ring_open((uint32_t)slot_bytes),
+                            .slot_bytes = (uint32_t)slot_bytes};
     pthread_t thread;
     if (pthread_create(&thread, NULL, consume, &across) != 0)
         abort();

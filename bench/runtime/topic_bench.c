@@ -65,7 +65,8 @@ static void post_here(struct shim_state *state, int64_t body_bytes)
     struct weir_runtime *runtime;
     struct weir_reactor *reactor = reactor_open(&runtime);
     struct weir_topic topic;
-    if (weir_topic_open(reactor, "user.login", &topic) != 0 || weir_on(reactor, "user.login", add, &sum) != 0)
+    if (weir_topic_open(reactor, "user.login", &topic) != 0 ||
+        weir_on(reactor, "user.login", add, &sum) != 0)
         abort();
     while (shim_running(state)) {
         for (int i = 0; i < BURST; i++)

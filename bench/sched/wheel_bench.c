@@ -29,7 +29,8 @@ static struct bench *bench_open(int64_t others)
         weir_wheel_timer_init(&bench->mine[i], ignore);
     for (int64_t i = 0; i < others; i++) {
         weir_wheel_timer_init(&bench->others[i], ignore);
-        weir_wheel_arm(&bench->wheel, &bench->others[i], (uint64_t)3600000000000 + (uint64_t)i * 7919000);
+        weir_wheel_arm(&bench->wheel, &bench->others[i],
+                       (uint64_t)3600000000000 + (uint64_t)i * 7919000);
     }
     return bench;
 }

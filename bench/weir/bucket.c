@@ -40,7 +40,10 @@ static double given(uint64_t count, const void *nothing)
     if (weir_bucket_rate_init(&rate, much, much) != 0)
         measure_fail("no limit");
     struct weir_bucket_rate *opaque = &rate;
-    __asm__ volatile("" : "+r"(opaque) : : "memory"); /* a limit is read from somewhere, not known at compile time */
+    __asm__ volatile(""
+                     : "+r"(opaque)
+                     :
+                     : "memory"); /* a limit is read from somewhere, not known at compile time */
     uint64_t admitted = 0;
     double from = measure_now_s();
     for (uint64_t i = 0; i < count; i++) {
@@ -55,7 +58,8 @@ static double given(uint64_t count, const void *nothing)
 
 int main(int argc, char **argv)
 {
-    static const struct measure_case cases[] = {{"bucket.used", "1/s", used, NULL}, {"bucket.given", "1/s", given, NULL}};
+    static const struct measure_case cases[] = {{"bucket.used", "1/s", used, NULL},
+                                                {"bucket.given", "1/s", given, NULL}};
     measure_pin(0);
     return measure_main(argc, argv, cases, 2);
 }

@@ -47,7 +47,8 @@ static void task(struct weir_reactor *on, const struct weir_event *event, void *
         bench->last[event->key] = value;
     }
     atomic_uint_fast64_t *done = &bench->counters[weir_reactor_index(on)].done;
-    atomic_store_explicit(done, atomic_load_explicit(done, memory_order_relaxed) + 1, memory_order_release);
+    atomic_store_explicit(done, atomic_load_explicit(done, memory_order_relaxed) + 1,
+                          memory_order_release);
 }
 
 static int on_start(struct weir_reactor *reactor, void *context)
@@ -64,13 +65,14 @@ static uint64_t done(const struct bench *bench)
 }
 
 /* Post up to `room` tasks; how many. */
-static uint64_t make(struct bench *bench, struct weir_reactor *me, struct weir_topic topic, uint64_t made, uint64_t room)
+static uint64_t make(struct bench *bench, struct weir_reactor *me, struct weir_topic topic,
+                     uint64_t made, uint64_t room)
 {
     for (uint64_t i = 0; i < room; i++) {
         uint64_t value = made + i;
-        int result = bench->shape->keyed
-                         ? weir_post_keyed(me, topic, WEIR_TO_HERE, value % KEYS, &value, sizeof value)
-                         : weir_post(me, topic, WEIR_TO_HERE, &value, sizeof value);
+        int result = bench->shape->keyed ? weir_post_keyed(me, topic, WEIR_TO_HERE, value % KEYS,
+                                                           &value, sizeof value)
+                                         : weir_post(me, topic, WEIR_TO_HERE, &value, sizeof value);
         if (result == -EAGAIN)
             return i;
         if (result != 0)
@@ -139,13 +141,15 @@ static double run(uint64_t count, const void *argument)
 
 int main(int argc, char **argv)
 {
-    static const struct shape backlog = {.work = true, .backlog = BACKLOG}, burst = {.work = true, .burst = true},
-                              empty = {.backlog = BACKLOG}, keys = {.keyed = true, .backlog = KEYS_BACKLOG},
+    static const struct shape backlog = {.work = true, .backlog = BACKLOG},
+                              burst = {.work = true, .burst = true}, empty = {.backlog = BACKLOG},
+                              keys = {.keyed = true, .backlog = KEYS_BACKLOG},
                               balanced = {.work = true, .both = true, .backlog = BACKLOG},
-                              off = {.work = true, .both = true, .no_steal = true, .backlog = BACKLOG};
+                              off = {
+                                  .work = true, .both = true, .no_steal = true, .backlog = BACKLOG};
     static const struct measure_case cases[] = {
-        {"dispatch.backlog", "1/s", run, &backlog}, {"dispatch.burst", "1/s", run, &burst},
-        {"dispatch.empty", "1/s", run, &empty},     {"dispatch.keys", "1/s", run, &keys},
+        {"dispatch.backlog", "1/s", run, &backlog},   {"dispatch.burst", "1/s", run, &burst},
+        {"dispatch.empty", "1/s", run, &empty},       {"dispatch.keys", "1/s", run, &keys},
         {"dispatch.balanced", "1/s", run, &balanced}, {"dispatch.balanced.off", "1/s", run, &off},
     };
     measure_pin(0);

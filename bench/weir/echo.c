@@ -4,7 +4,8 @@
 
 #include <weir/weir.h>
 
-static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
+                    size_t byte_count)
 {
     (void)reactor;
     if (weir_tcp_write(conn, bytes, byte_count) != 0)

@@ -44,8 +44,10 @@ static double emit(uint64_t count, const void *argument)
 
 int main(int argc, char **argv)
 {
-    static const struct emitter one = {"one.login", "one.login", 1}, ten = {"ten.login", "ten.login", 10},
-                                wild_one = {"user.login", "user.*", 1}, wild_ten = {"guest.login", "guest.*", 10};
+    static const struct emitter one = {"one.login", "one.login", 1},
+                                ten = {"ten.login", "ten.login", 10},
+                                wild_one = {"user.login", "user.*", 1},
+                                wild_ten = {"guest.login", "guest.*", 10};
     static const struct measure_case cases[] = {
         {"emit.1", "1/s", emit, &one},
         {"emit.10", "1/s", emit, &ten},

@@ -13,10 +13,10 @@
 struct pair {
     struct weir_runtime *runtime;
     struct weir_reactor *reactors[2];
-    void *context;       /* the user's */
+    void *context; /* the user's */
     uint64_t count;
-    double took;         /* set by the side that can tell */
-    atomic_int ready;    /* sides whose reactor has begun */
+    double took;      /* set by the side that can tell */
+    atomic_int ready; /* sides whose reactor has begun */
     atomic_bool over;
 };
 

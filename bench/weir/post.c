@@ -11,7 +11,7 @@
 enum { BURST = 64, BODY_BYTES = 24 };
 
 struct receiver {
-    uint64_t seen;                                       /* the receiving reactor's */
+    uint64_t seen; /* the receiving reactor's */
     _Alignas(128) atomic_uint_fast64_t seen_shown;
 };
 

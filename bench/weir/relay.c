@@ -20,8 +20,8 @@ struct relay {
     uint64_t seen[KEYS];
 };
 
-static void on_datagram(struct weir_reactor *reactor, struct weir_udp *udp, const void *bytes, size_t byte_count,
-                        const void *sender, void *context)
+static void on_datagram(struct weir_reactor *reactor, struct weir_udp *udp, const void *bytes,
+                        size_t byte_count, const void *sender, void *context)
 {
     struct relay *relay = context;
     uint64_t key;
@@ -49,7 +49,8 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
     ((struct relay *)context)->out = conn;
 }
 
-static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
+                    size_t byte_count)
 {
     (void)reactor;
     (void)conn;
@@ -98,7 +99,8 @@ static int start_tcp(struct weir_reactor *reactor, struct relay *relay)
 
 static int on_start(struct weir_reactor *reactor, void *context)
 {
-    return weir_reactor_index(reactor) == UDP_REACTOR ? start_udp(reactor, context) : start_tcp(reactor, context);
+    return weir_reactor_index(reactor) == UDP_REACTOR ? start_udp(reactor, context)
+                                                      : start_tcp(reactor, context);
 }
 
 int main(int argc, char **argv)

@@ -127,14 +127,14 @@ WEIR_RING_INLINE void back(uint64_t count, void *context, uint32_t slot_bytes)
 }
 
 /* The bodies above with the slot's size as a constant, as every user of a ring has it. */
-#define SIDES(name)                                                                                \
-    static void name##_8(uint64_t count, void *context)                                            \
-    {                                                                                              \
-        name(count, context, 8);                                                                   \
-    }                                                                                              \
-    static void name##_64(uint64_t count, void *context)                                           \
-    {                                                                                              \
-        name(count, context, 64);                                                                  \
+#define SIDES(name)                                      \
+    static void name##_8(uint64_t count, void *context)  \
+    {                                                    \
+        name(count, context, 8);                         \
+    }                                                    \
+    static void name##_64(uint64_t count, void *context) \
+    {                                                    \
+        name(count, context, 64);                        \
     }
 SIDES(one_in)
 SIDES(one_out)
@@ -167,7 +167,8 @@ static double burst(uint64_t count, const void *argument)
 static double trip(uint64_t count, const void *argument)
 {
     const struct shape *shape = argument;
-    struct weir_ring *pair[2] = {ring_open(1024, shape->slot_bytes), ring_open(1024, shape->slot_bytes)};
+    struct weir_ring *pair[2] = {ring_open(1024, shape->slot_bytes),
+                                 ring_open(1024, shape->slot_bytes)};
     double took = shape->slot_bytes == 8 ? measure_two(there_8, back_8, count, pair)
                                          : measure_two(there_64, back_64, count, pair);
     free(pair[0]);
@@ -177,7 +178,8 @@ static double trip(uint64_t count, const void *argument)
 
 int main(int argc, char **argv)
 {
-    static const struct shape k1_8 = {1024, 8}, k64_8 = {65536, 8}, k1_64 = {1024, 64}, k64_64 = {65536, 64};
+    static const struct shape k1_8 = {1024, 8}, k64_8 = {65536, 8}, k1_64 = {1024, 64},
+                              k64_64 = {65536, 64};
     static const struct measure_case cases[] = {
         {"ring.one.8B.1k", "1/s", one, &k1_8},       {"ring.one.8B.64k", "1/s", one, &k64_8},
         {"ring.one.64B.1k", "1/s", one, &k1_64},     {"ring.one.64B.64k", "1/s", one, &k64_64},

@@ -54,9 +54,11 @@ static double run(uint64_t count, const void *argument)
 
 int main(int argc, char **argv)
 {
-    static const struct shape backlog = {.work = true}, burst = {.work = true, .burst = true}, empty = {0};
-    static const struct measure_case cases[] = {
-        {"sched.backlog", "1/s", run, &backlog}, {"sched.burst", "1/s", run, &burst}, {"sched.empty", "1/s", run, &empty}};
+    static const struct shape backlog = {.work = true}, burst = {.work = true, .burst = true},
+                              empty = {0};
+    static const struct measure_case cases[] = {{"sched.backlog", "1/s", run, &backlog},
+                                                {"sched.burst", "1/s", run, &burst},
+                                                {"sched.empty", "1/s", run, &empty}};
     cycles_per_us = measure_cycles_per_us();
     return measure_main(argc, argv, cases, sizeof cases / sizeof *cases);
 }

@@ -14,7 +14,8 @@ static void parse(struct shim_state *state, int64_t payload_bytes)
     char *text = malloc((size_t)PIPE * ((size_t)payload_bytes + 64));
     size_t text_bytes = 0;
     for (int i = 0; i < PIPE; i++) {
-        text_bytes += (size_t)sprintf(text + text_bytes, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$%d\r\n", (int)payload_bytes);
+        text_bytes += (size_t)sprintf(
+            text + text_bytes, "*3\r\n$7\r\nPUBLISH\r\n$4\r\nnews\r\n$%d\r\n", (int)payload_bytes);
         memset(text + text_bytes, 'x', (size_t)payload_bytes);
         text_bytes += (size_t)payload_bytes;
         memcpy(text + text_bytes, "\r\n", 2);

@@ -52,7 +52,8 @@ void task(uint64_t cycles)
 
 uint64_t done()
 {
-    return counters[0].done.load(std::memory_order_acquire) + counters[1].done.load(std::memory_order_acquire);
+    return counters[0].done.load(std::memory_order_acquire) +
+           counters[1].done.load(std::memory_order_acquire);
 }
 
 double run(uint64_t count, const void *argument)

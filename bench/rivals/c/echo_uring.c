@@ -53,8 +53,8 @@ static void receive_more(int fd)
 
 static void give_back(unsigned buffer, int *given)
 {
-    io_uring_buf_ring_add(free_buffers, buffers + (size_t)buffer * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)buffer,
-                          BUFFERS - 1, (*given)++);
+    io_uring_buf_ring_add(free_buffers, buffers + (size_t)buffer * BUFFER_BYTES, BUFFER_BYTES,
+                          (unsigned short)buffer, BUFFERS - 1, (*given)++);
 }
 
 static void on_receive(const struct io_uring_cqe *cqe, int fd)
@@ -69,7 +69,8 @@ static void on_receive(const struct io_uring_cqe *cqe, int fd)
     }
     unsigned buffer = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
     struct io_uring_sqe *sqe = next_sqe();
-    io_uring_prep_send(sqe, fd, buffers + (size_t)buffer * BUFFER_BYTES, (size_t)cqe->res, MSG_NOSIGNAL);
+    io_uring_prep_send(sqe, fd, buffers + (size_t)buffer * BUFFER_BYTES, (size_t)cqe->res,
+                       MSG_NOSIGNAL);
     tag(sqe, SEND, fd, buffer);
     if (!(cqe->flags & IORING_CQE_F_MORE))
         receive_more(fd);
@@ -97,7 +98,8 @@ static void on_cqe(const struct io_uring_cqe *cqe, int *given)
 
 static int open_ring(void)
 {
-    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
                                      .cq_entries = 16384};
     if (io_uring_queue_init_params(4096, &ring, &params) != 0)
         return -1;
@@ -119,11 +121,13 @@ static int open_ring(void)
 static int open_listener(int port)
 {
     int one = 1;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    return bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4096) != 0;
+    return bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+           listen(listener, 4096) != 0;
 }
 
 int main(int argc, char **argv)

@@ -22,7 +22,10 @@ static double emit(uint64_t count, const void *handler_count)
     struct handler *list = handlers;
     double from = measure_now_s();
     for (uint64_t i = 0; i < count; i++) {
-        __asm__ volatile("" : "+r"(many), "+r"(list) : : "memory"); /* the list may have changed since */
+        __asm__ volatile(""
+                         : "+r"(many), "+r"(list)
+                         :
+                         : "memory"); /* the list may have changed since */
         for (unsigned k = 0; k < many; k++)
             list[k].fn(list[k].context, i);
     }
@@ -32,7 +35,8 @@ static double emit(uint64_t count, const void *handler_count)
 int main(int argc, char **argv)
 {
     static const unsigned one = 1, ten = 10;
-    static const struct measure_case cases[] = {{"emit.1", "1/s", emit, &one}, {"emit.10", "1/s", emit, &ten}};
+    static const struct measure_case cases[] = {{"emit.1", "1/s", emit, &one},
+                                                {"emit.10", "1/s", emit, &ten}};
     measure_pin(0);
     return measure_main(argc, argv, cases, 2);
 }

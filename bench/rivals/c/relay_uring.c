@@ -17,7 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFERS = 1024, BUFFER_BYTES = 2048, SLOTS = 1024, PAYLOAD_BYTES = 64, KEYS = 1024, OUT_BYTES = SLOTS * PAYLOAD_BYTES };
+enum {
+    BUFFERS = 1024,
+    BUFFER_BYTES = 2048,
+    SLOTS = 1024,
+    PAYLOAD_BYTES = 64,
+    KEYS = 1024,
+    OUT_BYTES = SLOTS * PAYLOAD_BYTES
+};
 enum tag { RECEIVE = 1, WAKE, ACCEPT, SEND };
 
 struct slot {
@@ -75,7 +82,8 @@ static struct io_uring_sqe *next_sqe(struct io_uring *ring)
 
 static void open_ring(struct io_uring *ring)
 {
-    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+                                              IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
                                      .cq_entries = 8192};
     if (io_uring_queue_init_params(1024, ring, &params) != 0)
         die("io_uring");
@@ -133,7 +141,8 @@ static void push(const char *bytes, uint32_t byte_count)
 static void wake_other(void)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&queue.asleep, memory_order_relaxed) == 0 || atomic_exchange(&queue.asleep, 0) == 0)
+    if (atomic_load_explicit(&queue.asleep, memory_order_relaxed) == 0 ||
+        atomic_exchange(&queue.asleep, 0) == 0)
         return;
     struct io_uring_sqe *sqe = next_sqe(&in_ring);
     io_uring_prep_msg_ring(sqe, out_ring.ring_fd, 0, WAKE, 0);
@@ -158,7 +167,8 @@ static void *run_in(void *nothing)
     if (io_uring_register_buf_ring(&in_ring, &reg, 0) != 0)
         die("buffers");
     for (int i = 0; i < BUFFERS; i++)
-        io_uring_buf_ring_add(free_buffers, buffers + (size_t)i * BUFFER_BYTES, BUFFER_BYTES, (unsigned short)i, BUFFERS - 1, i);
+        io_uring_buf_ring_add(free_buffers, buffers + (size_t)i * BUFFER_BYTES, BUFFER_BYTES,
+                              (unsigned short)i, BUFFERS - 1, i);
     io_uring_buf_ring_advance(free_buffers, BUFFERS);
     receive_more();
     for (;;) {
@@ -175,7 +185,8 @@ static void *run_in(void *nothing)
             unsigned buffer = cqes[i]->flags >> IORING_CQE_BUFFER_SHIFT;
             char *bytes = buffers + (size_t)buffer * BUFFER_BYTES;
             push(bytes, (uint32_t)cqes[i]->res);
-            io_uring_buf_ring_add(free_buffers, bytes, BUFFER_BYTES, (unsigned short)buffer, BUFFERS - 1, given++);
+            io_uring_buf_ring_add(free_buffers, bytes, BUFFER_BYTES, (unsigned short)buffer,
+                                  BUFFERS - 1, given++);
         }
         io_uring_cq_advance(&in_ring, count);
         io_uring_buf_ring_advance(free_buffers, given);
@@ -267,7 +278,8 @@ static void run_out(void)
 static int open_socket(int type, int port)
 {
     int one = 1, room = 4 << 20;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, type, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

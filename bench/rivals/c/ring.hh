@@ -141,11 +141,16 @@ template <template <class> class Q> int main(int argc, char **argv)
     using broad = cases<Q<wide>, wide>;
     static const unsigned k1 = 1024, k64 = 65536;
     static const measure_case all[] = {
-        {"ring.one.8B.1k", "1/s", narrow::one, &k1},     {"ring.one.8B.64k", "1/s", narrow::one, &k64},
-        {"ring.one.64B.1k", "1/s", broad::one, &k1},     {"ring.one.64B.64k", "1/s", broad::one, &k64},
-        {"ring.burst.8B.1k", "1/s", narrow::burst, &k1}, {"ring.burst.8B.64k", "1/s", narrow::burst, &k64},
-        {"ring.burst.64B.1k", "1/s", broad::burst, &k1}, {"ring.burst.64B.64k", "1/s", broad::burst, &k64},
-        {"ring.trip.8B", "ns", narrow::trip, nullptr},   {"ring.trip.64B", "ns", broad::trip, nullptr},
+        {"ring.one.8B.1k", "1/s", narrow::one, &k1},
+        {"ring.one.8B.64k", "1/s", narrow::one, &k64},
+        {"ring.one.64B.1k", "1/s", broad::one, &k1},
+        {"ring.one.64B.64k", "1/s", broad::one, &k64},
+        {"ring.burst.8B.1k", "1/s", narrow::burst, &k1},
+        {"ring.burst.8B.64k", "1/s", narrow::burst, &k64},
+        {"ring.burst.64B.1k", "1/s", broad::burst, &k1},
+        {"ring.burst.64B.64k", "1/s", broad::burst, &k64},
+        {"ring.trip.8B", "ns", narrow::trip, nullptr},
+        {"ring.trip.64B", "ns", broad::trip, nullptr},
     };
     return measure_main(argc, argv, all, sizeof all / sizeof *all);
 }

@@ -41,6 +41,7 @@ static double trip(uint64_t count, const void *nothing)
 
 int main(int argc, char **argv)
 {
-    static const struct measure_case cases[] = {{"ring.trip.8B", "ns", trip, NULL}, {"ring.trip.64B", "ns", trip, NULL}};
+    static const struct measure_case cases[] = {{"ring.trip.8B", "ns", trip, NULL},
+                                                {"ring.trip.64B", "ns", trip, NULL}};
     return measure_main(argc, argv, cases, 2);
 }

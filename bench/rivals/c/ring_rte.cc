@@ -35,7 +35,8 @@ template <class T> struct queue {
     template <class F> unsigned each(F f)
     {
         T slots[ring::burst_slots];
-        unsigned count = rte_ring_sc_dequeue_burst_elem(r, slots, sizeof(T), ring::burst_slots, nullptr);
+        unsigned count = rte_ring_sc_dequeue_burst_elem(r, slots, sizeof(T), ring::burst_slots,
+                                                        nullptr);
         for (unsigned i = 0; i < count; i++)
             f(slots[i]);
         return count;
