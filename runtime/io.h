@@ -23,6 +23,7 @@
 #ifndef WEIR_RUNTIME_IO_H
 #define WEIR_RUNTIME_IO_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,9 +71,9 @@ struct weir_io_op {
         struct {
             struct iovec *iov; /* the io may not change it */
             uint32_t iov_count;
+            socklen_t address_bytes;
             uint64_t offset;
             const struct sockaddr *address;
-            socklen_t address_bytes;
         };
         struct {
             const char *path;
@@ -83,11 +84,14 @@ struct weir_io_op {
     };
     /* The io's, zero at first. */
     struct weir_list node;
+    void *own;
+    uint32_t slot;
     bool armed;
     bool cancelling;
-    uint32_t slot;
-    struct msghdr message;
 };
+
+/* Each connection has two: what only some kinds need lies with the io. */
+static_assert(sizeof(struct weir_io_op) == 80, "ten words");
 
 struct weir_io_counters {
     uint64_t enters;        /* system calls that entered the kernel to submit, wait or poll */

@@ -85,7 +85,7 @@ static const char *kind_name(enum weir_io_kind kind)
 
 static struct weir_sim_op *sim_op(const struct weir_io_op *op)
 {
-    return op->message.msg_name;
+    return op->own;
 }
 
 void weir_sim_op_ready(struct weir_sim_op *op)
@@ -146,7 +146,7 @@ static void last_done(struct weir_sim_op *op)
         weir_sim_fd_free(io->sim, armed->fd);
     free(op);
     armed->armed = false;
-    armed->message.msg_name = NULL;
+    armed->own = NULL;
     io->io.counters.completed++;
     weir_sim_note(io->sim, io, kind_name(armed->kind), armed->fd, result, false);
     armed->done(armed, result, NULL, false);
@@ -165,7 +165,7 @@ static int start(struct weir_io *io, struct weir_io_op *armed)
     op->bytes_hash = carries_bytes(armed) ? hash_iov(armed) : 0;
     armed->armed = true;
     armed->cancelling = false;
-    armed->message.msg_name = op;
+    armed->own = op;
     weir_list_push_back(&self->started, &op->node);
     weir_sim_yield(self->sim);
     return 0;
@@ -441,7 +441,7 @@ static void abandon(struct weir_list *list)
         if (op->fd != NULL)
             op->fd->armed_count--;
         op->op->armed = false;
-        op->op->message.msg_name = NULL;
+        op->op->own = NULL;
         free(op);
     }
 }

@@ -179,7 +179,7 @@ void weir_uring_queue(struct weir_uring *uring, struct weir_io_op *op)
         return;
     }
     struct weir_uring_slot *slot = &uring->slots[op->slot];
-    weir_uring_prepare(sqe, op);
+    weir_uring_prepare(uring, sqe, op);
     sqe->user_data = weir_uring_tagged(op->slot, slot->generation, WEIR_URING_TAG_OP);
     slot->place = WEIR_URING_KERNEL;
 }

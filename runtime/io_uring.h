@@ -64,6 +64,9 @@ struct weir_uring {
     uint32_t slot_free;
     uint32_t live_count;
 
+    struct msghdr *messages; /* of each place in the submission ring; the kernel has read it when it has taken the SQE */
+    struct msghdr any_sender; /* of every RECVFROM */
+
     struct weir_uring_buffers streams;
     struct weir_uring_buffers datagrams; /* laid out when the first RECVFROM is armed */
 
@@ -94,7 +97,7 @@ static inline uint64_t weir_uring_tagged(uint32_t slot, uint32_t generation, enu
 }
 
 /* io_uring_prepare.c */
-void weir_uring_prepare(struct io_uring_sqe *sqe, struct weir_io_op *op);
+void weir_uring_prepare(struct weir_uring *uring, struct io_uring_sqe *sqe, struct weir_io_op *op);
 
 /* io_uring_complete.c: what one CQE says. How many `done` calls it made. */
 int weir_uring_complete(struct weir_uring *uring, uint64_t tagged, int result, uint32_t flags);

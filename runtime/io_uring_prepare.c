@@ -1,5 +1,8 @@
 /*
- * runtime/io_uring_prepare.c - from an op to its SQE. Pure: nothing but the two is touched.
+ * runtime/io_uring_prepare.c - from an op to its SQE.
+ *
+ * The kernel is done with an SQE's msghdr when it has taken the SQE (IORING_FEAT_SUBMIT_STABLE), so there is one for each
+ * place in the submission ring and not one for each op. What it points to is the caller's, until the op is done.
  */
 #include "runtime/io_uring.h"
 
@@ -7,23 +10,30 @@
 
 #include "base/assert.h"
 
-static void prepare_send(struct io_uring_sqe *sqe, struct weir_io_op *op)
+static struct msghdr *message_of(struct weir_uring *uring, const struct io_uring_sqe *sqe)
+{
+    return &uring->messages[sqe - uring->ring.sq.sqes];
+}
+
+static void prepare_send(struct weir_uring *uring, struct io_uring_sqe *sqe, struct weir_io_op *op)
 {
     if (op->iov_count == 1) {
         io_uring_prep_send(sqe, op->fd, op->iov[0].iov_base, op->iov[0].iov_len, MSG_NOSIGNAL);
         return;
     }
-    op->message = (struct msghdr){.msg_iov = op->iov, .msg_iovlen = op->iov_count};
-    io_uring_prep_sendmsg(sqe, op->fd, &op->message, MSG_NOSIGNAL);
+    struct msghdr *message = message_of(uring, sqe);
+    *message = (struct msghdr){.msg_iov = op->iov, .msg_iovlen = op->iov_count};
+    io_uring_prep_sendmsg(sqe, op->fd, message, MSG_NOSIGNAL);
 }
 
-static void prepare_sendto(struct io_uring_sqe *sqe, struct weir_io_op *op)
+static void prepare_sendto(struct weir_uring *uring, struct io_uring_sqe *sqe, struct weir_io_op *op)
 {
-    op->message = (struct msghdr){.msg_iov = op->iov,
-                                  .msg_iovlen = op->iov_count,
-                                  .msg_name = (void *)(uintptr_t)op->address,
-                                  .msg_namelen = op->address_bytes};
-    io_uring_prep_sendmsg(sqe, op->fd, &op->message, MSG_NOSIGNAL);
+    struct msghdr *message = message_of(uring, sqe);
+    *message = (struct msghdr){.msg_iov = op->iov,
+                               .msg_iovlen = op->iov_count,
+                               .msg_name = (void *)(uintptr_t)op->address,
+                               .msg_namelen = op->address_bytes};
+    io_uring_prep_sendmsg(sqe, op->fd, message, MSG_NOSIGNAL);
 }
 
 static void prepare_recv(struct io_uring_sqe *sqe, struct weir_io_op *op)
@@ -33,10 +43,9 @@ static void prepare_recv(struct io_uring_sqe *sqe, struct weir_io_op *op)
     sqe->buf_group = 0;
 }
 
-static void prepare_recvfrom(struct io_uring_sqe *sqe, struct weir_io_op *op)
+static void prepare_recvfrom(struct weir_uring *uring, struct io_uring_sqe *sqe, struct weir_io_op *op)
 {
-    op->message = (struct msghdr){.msg_namelen = sizeof(struct sockaddr_storage)};
-    io_uring_prep_recvmsg_multishot(sqe, op->fd, &op->message, 0);
+    io_uring_prep_recvmsg_multishot(sqe, op->fd, &uring->any_sender, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = 1;
 }
@@ -83,20 +92,20 @@ static void prepare_cold(struct io_uring_sqe *sqe, struct weir_io_op *op)
     }
 }
 
-void weir_uring_prepare(struct io_uring_sqe *sqe, struct weir_io_op *op)
+void weir_uring_prepare(struct weir_uring *uring, struct io_uring_sqe *sqe, struct weir_io_op *op)
 {
     switch (op->kind) {
     case WEIR_IO_RECV:
         prepare_recv(sqe, op);
         break;
     case WEIR_IO_SEND:
-        prepare_send(sqe, op);
+        prepare_send(uring, sqe, op);
         break;
     case WEIR_IO_RECVFROM:
-        prepare_recvfrom(sqe, op);
+        prepare_recvfrom(uring, sqe, op);
         break;
     case WEIR_IO_SENDTO:
-        prepare_sendto(sqe, op);
+        prepare_sendto(uring, sqe, op);
         break;
     case WEIR_IO_READ:
         prepare_read(sqe, op);

@@ -103,6 +103,25 @@ static void *map_bytes(size_t bytes)
     return at == MAP_FAILED ? NULL : at;
 }
 
+static size_t message_bytes(const struct weir_uring *uring)
+{
+    return (size_t)uring->ring.sq.ring_entries * sizeof(*uring->messages);
+}
+
+static int set_up_messages(struct weir_uring *uring)
+{
+    uring->any_sender = (struct msghdr){.msg_namelen = sizeof(struct sockaddr_storage)};
+    uring->messages = map_bytes(message_bytes(uring));
+    return uring->messages ? 0 : -ENOMEM;
+}
+
+static void unmap_messages(struct weir_uring *uring)
+{
+    if (uring->messages)
+        munmap(uring->messages, message_bytes(uring));
+    uring->messages = NULL;
+}
+
 static void unmap_buffers(struct weir_uring_buffers *buffers)
 {
     if (buffers->ring)
@@ -215,19 +234,23 @@ int weir_uring_set_up(struct weir_uring *uring, const struct weir_io_options *op
     int error = climb(&uring->ring, &rung);
     if (error < 0)
         return refuse(why_out, why_bytes, "io_uring_setup", error);
-    if (!(uring->ring.features & IORING_FEAT_EXT_ARG) ||
-        !(uring->ring.features & IORING_FEAT_NODROP)) {
+    uint32_t needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+    if ((uring->ring.features & needed) != needed) {
         io_uring_queue_exit(&uring->ring);
         return refuse(why_out, why_bytes, "io_uring_setup", -EINVAL);
     }
-    error = set_up_streams(uring, options);
+    error = set_up_messages(uring);
+    if (error == 0)
+        error = set_up_streams(uring, options);
     if (error < 0) {
+        unmap_messages(uring);
         io_uring_queue_exit(&uring->ring);
         return refuse(why_out, why_bytes, "io_uring's memory for receiving", error);
     }
     uring->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (uring->eventfd < 0) {
         error = -errno;
+        unmap_messages(uring);
         io_uring_queue_exit(&uring->ring);
         unmap_buffers(&uring->streams);
         return refuse(why_out, why_bytes, "an eventfd", error);
@@ -241,6 +264,7 @@ void weir_uring_tear_down(struct weir_uring *uring)
 {
     weir_uring_buffers_deinit(uring, &uring->streams);
     weir_uring_buffers_deinit(uring, &uring->datagrams);
+    unmap_messages(uring);
     io_uring_queue_exit(&uring->ring);
     close(uring->eventfd);
     free(uring->slots);

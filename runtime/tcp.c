@@ -33,8 +33,18 @@ static void start_recv(struct weir_tcp *conn)
         start_closing(conn, -ENOMEM);
 }
 
+/* A send of several runs had its iov in a buffer. */
+static void let_iov_go(struct weir_tcp *conn)
+{
+    struct iovec *iov = conn->send.kind == WEIR_IO_SEND ? conn->send.iov : NULL;
+    if (iov && iov != &conn->iov)
+        weir_buffer_drop(conn->reactor, WEIR_CONTAINER(iov, struct weir_buffer, bytes));
+    conn->send.iov = NULL;
+}
+
 static void free_conn(struct weir_tcp *conn)
 {
+    let_iov_go(conn);
     weir_list_remove(&conn->node);
     weir_list_remove(&conn->hook.node);
     weir_outq_clear(conn->reactor, &conn->outq);
@@ -51,7 +61,7 @@ static void on_fd_gone(struct weir_io_op *op, int result, const struct weir_io_d
     (void)more;
     struct weir_tcp *conn = WEIR_CONTAINER(op, struct weir_tcp, send);
     conn->reactor->counters.connections_closed++;
-    weir_record(&conn->reactor->recorder, WEIR_RECORD_CLOSE, 0, 0, (uint32_t)conn->number, (uint32_t)-conn->error);
+    weir_record(&conn->reactor->recorder, WEIR_RECORD_CLOSE, 0, 0, conn->number, (uint32_t)-conn->error);
     if (conn->shape->handlers.on_close)
         conn->shape->handlers.on_close(conn->reactor, conn, conn->error);
     free_conn(conn);
@@ -142,6 +152,7 @@ static void on_sent(struct weir_io_op *op, int result, const struct weir_io_data
     (void)data;
     (void)more;
     struct weir_tcp *conn = WEIR_CONTAINER(op, struct weir_tcp, send);
+    let_iov_go(conn);
     if (result > 0) {
         conn->reactor->counters.bytes_sent += (uint64_t)result;
         conn->sent_ns = conn->reactor->now_ns;
@@ -158,10 +169,15 @@ static void start_send(struct weir_tcp *conn)
 {
     if (conn->send.armed || conn->corked || conn->outq.byte_count == 0)
         return;
-    conn->send.iov = conn->iov;
-    conn->send.iov_count = weir_outq_gather(&conn->outq, conn->iov, WEIR_TCP_IOV);
-    if (weir_io_start(conn->reactor->io, &conn->send) < 0)
-        start_closing(conn, -ENOMEM);
+    struct weir_buffer *several = NULL; /* without one, a run at a time goes out as well */
+    if (conn->outq.count > 1)
+        several = weir_buffer_take(conn->reactor, WEIR_TCP_IOV * sizeof(struct iovec));
+    conn->send.iov = several ? (struct iovec *)(void *)several->bytes : &conn->iov;
+    conn->send.iov_count = weir_outq_gather(&conn->outq, conn->send.iov, several ? WEIR_TCP_IOV : 1);
+    if (weir_io_start(conn->reactor->io, &conn->send) == 0)
+        return;
+    let_iov_go(conn);
+    start_closing(conn, -ENOMEM);
 }
 
 static void hand_over_held(struct weir_tcp *conn)
@@ -210,7 +226,7 @@ struct weir_tcp *weir_tcp_make(struct weir_reactor *reactor, int fd, struct weir
     conn->shape = shape;
     conn->context = shape->context;
     conn->fd = fd;
-    conn->number = ++reactor->counters.connections_opened;
+    conn->number = (uint32_t)++reactor->counters.connections_opened;
     weir_list_init(&conn->hook.node);
     conn->hook.fn = on_hook;
     conn->recv = (struct weir_io_op){.kind = WEIR_IO_RECV, .fd = fd, .done = on_recv};
@@ -224,7 +240,7 @@ void weir_tcp_begin(struct weir_tcp *conn, int family)
     conn->state = WEIR_TCP_OPEN;
     conn->opened = true;
     set_no_delay(conn, family);
-    weir_record(&conn->reactor->recorder, WEIR_RECORD_OPEN, 0, 0, (uint32_t)conn->number, 0);
+    weir_record(&conn->reactor->recorder, WEIR_RECORD_OPEN, 0, 0, conn->number, 0);
     if (conn->shape->handlers.on_open)
         conn->shape->handlers.on_open(conn->reactor, conn, conn->context);
     start_recv(conn);

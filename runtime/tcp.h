@@ -34,11 +34,11 @@ struct weir_tcp {
     struct weir_reactor *reactor;
     struct weir_tcp_shape *shape;
     void *context;
-    uint64_t number; /* of the reactor's connections; for the recorder */
     uint64_t sent_ns; /* when bytes last left, or the queue last became non-empty: progress */
     struct weir_outq outq;
     struct weir_buffer *held; /* received while paused; bytes_held of it */
     uint32_t held_bytes;
+    uint32_t number; /* of the reactor's connections; for the recorder */
     int fd;
     int error;
     uint8_t state;
@@ -46,13 +46,14 @@ struct weir_tcp {
     bool corked; /* nothing is sent until uncorked */
     bool opened; /* on_open was called */
     bool ended;  /* the peer's stream has ended */
-    bool in_callback;
-    bool send_wanted_drain; /* call on_drain when the queue runs empty */
     struct weir_turn_hook hook;
     struct weir_io_op recv;
     struct weir_io_op send; /* and connect before, and close after */
-    struct iovec iov[WEIR_TCP_IOV];
+    struct iovec iov;       /* of a send of one run; more lie in a buffer while they are sent */
 };
+
+/* An idle client's memory is this and its session: tests/serve/idle_test.py. */
+static_assert(sizeof(struct weir_tcp) <= 320, "a size class of the allocator");
 
 /* `bytes` lies in `buffer` of this reactor and is sent from there. Results as weir_tcp_write. */
 int weir_tcp_share(struct weir_tcp *conn, struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count);
