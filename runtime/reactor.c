@@ -259,10 +259,22 @@ void weir_reactor_run(struct weir_reactor *reactor)
     }
 }
 
+/* A failed on_start ends the reactor; without an io it may be tried again. */
+static int begin_on_callers_thread(struct weir_reactor *reactor)
+{
+    int result = weir_reactor_begin(reactor);
+    if (result < 0 && reactor->io) {
+        reactor->error = result;
+        reactor->state = WEIR_REACTOR_ENDED;
+        weir_reactor_end(reactor);
+    }
+    return result;
+}
+
 int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns)
 {
     if (reactor->state == WEIR_REACTOR_NEW) {
-        int result = weir_reactor_begin(reactor);
+        int result = begin_on_callers_thread(reactor);
         if (result < 0)
             return result;
     }
@@ -279,7 +291,7 @@ int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns)
 int weir_reactor_fd(struct weir_reactor *reactor)
 {
     if (reactor->state == WEIR_REACTOR_NEW) {
-        int result = weir_reactor_begin(reactor);
+        int result = begin_on_callers_thread(reactor);
         if (result < 0)
             return result;
     }

@@ -1,8 +1,15 @@
 /*
  * runtime/runtime.c - opening, starting, stopping and freeing a runtime.
  *
- * Memory of the reactors is laid out by the opener; each io is opened by the thread that will run it, since an io_uring
- * belongs to one thread. Nothing here is on an event's path.
+ * Memory of the reactors is laid out by the opener; each io is opened and closed by the thread that runs it, since an
+ * io_uring belongs to one thread. It stays open until the runtime is closed: until then peers, lanes, pool threads and
+ * weir_runtime_stop may still wake it. Nothing here is on an event's path.
+ *
+ *     reactor threads                            opener
+ *     run, on_stop, count ended   ----------->   wait: all have ended
+ *                                                close: no pool thread any more
+ *     close the io, end           <-----------   closing
+ *                                                join, free
  * Proof: tests/runtime/runtime_test.c.
  */
 #include "runtime/runtime.h"
@@ -325,7 +332,9 @@ int weir_reactor_begin(struct weir_reactor *reactor)
     weir_wheel_init(&reactor->wheel, reactor->now_ns);
     reactor->state = WEIR_REACTOR_RUNNING;
     weir_fetch_add(&runtime->running_count, 1, relaxed); /* start waits for all before a stop can count them */
-    weir_store(&reactor->begun, 1, release);
+    /* Either a stop sees that we have begun and wakes us, or our first turn sees the stop (seq_cst on both sides). */
+    weir_store(&reactor->begun, 1, seq_cst);
+    (void)weir_load(&reactor->stop_asked, seq_cst);
     result = weir_work_begin(reactor);
     if (result == 0 && runtime->options.on_start)
         result = runtime->options.on_start(reactor, runtime->options.context);
@@ -362,6 +371,24 @@ static void count_through(struct weir_runtime *runtime, uint32_t count, bool fai
     pthread_mutex_unlock(&runtime->start_lock);
 }
 
+/* The reactor has ended; its io is kept for who might wake it until nobody does. */
+static void wait_for_closing(struct weir_runtime *runtime)
+{
+    pthread_mutex_lock(&runtime->start_lock);
+    runtime->ended_count++;
+    pthread_cond_broadcast(&runtime->start_changed);
+    while (!runtime->closing)
+        pthread_cond_wait(&runtime->start_changed, &runtime->start_lock);
+    pthread_mutex_unlock(&runtime->start_lock);
+}
+
+static void close_io(struct weir_reactor *reactor)
+{
+    if (reactor->io)
+        reactor->io->table->close(reactor->io);
+    reactor->io = NULL;
+}
+
 static void *reactor_thread(void *context)
 {
     struct weir_reactor *reactor = context;
@@ -371,15 +398,32 @@ static void *reactor_thread(void *context)
     if (pass_start(runtime, runtime->reactor_count))
         weir_reactor_run(reactor);
     weir_reactor_end(reactor);
+    wait_for_closing(runtime);
+    close_io(reactor);
     return NULL;
 }
 
-static void join_threads(struct weir_runtime *runtime)
+static void wait_for_ends(struct weir_runtime *runtime)
 {
+    pthread_mutex_lock(&runtime->start_lock);
+    while (runtime->ended_count < runtime->threads_running)
+        pthread_cond_wait(&runtime->start_changed, &runtime->start_lock);
+    pthread_mutex_unlock(&runtime->start_lock);
+    weir_watchdog_stop(runtime);
+}
+
+/* All have ended, and nobody else is left who could wake one. */
+static void close_ios(struct weir_runtime *runtime)
+{
+    pthread_mutex_lock(&runtime->start_lock);
+    runtime->closing = true;
+    pthread_cond_broadcast(&runtime->start_changed);
+    pthread_mutex_unlock(&runtime->start_lock);
     for (uint32_t i = 0; i < runtime->threads_running; i++)
         pthread_join(runtime->threads[i], NULL);
     runtime->threads_running = 0;
-    weir_watchdog_stop(runtime);
+    for (uint32_t i = 0; runtime->reactors && i < runtime->reactor_count; i++)
+        close_io(runtime->reactors[i]); /* of reactors that the caller has run */
 }
 
 /* Reactor 0 first, so that what its on_start found (a free port) is there for the others; these all at once. */
@@ -415,25 +459,30 @@ int weir_runtime_start(struct weir_runtime *runtime)
     runtime->started = true;
     int result = start_threads(runtime);
     if (!pass_start(runtime, runtime->reactor_count)) {
-        join_threads(runtime);
+        wait_for_ends(runtime);
         return result < 0 ? result : first_error(runtime);
     }
-    return weir_watchdog_start(runtime);
+    result = weir_watchdog_start(runtime);
+    if (result < 0) {
+        weir_runtime_stop(runtime);
+        wait_for_ends(runtime);
+    }
+    return result;
 }
 
 void weir_runtime_stop(struct weir_runtime *runtime)
 {
     for (uint32_t i = 0; i < runtime->reactor_count; i++) {
         struct weir_reactor *reactor = runtime->reactors[i];
-        weir_store(&reactor->stop_asked, 1, relaxed); /* the wake below orders it */
-        if (weir_load(&reactor->begun, acquire))
+        weir_store(&reactor->stop_asked, 1, seq_cst); /* see weir_reactor_begin */
+        if (weir_load(&reactor->begun, seq_cst))
             weir_io_wake_foreign(reactor->io);
     }
 }
 
 int weir_runtime_wait(struct weir_runtime *runtime)
 {
-    join_threads(runtime);
+    wait_for_ends(runtime);
     return first_error(runtime);
 }
 
@@ -471,13 +520,10 @@ void weir_runtime_close(struct weir_runtime *runtime)
     if (!threaded)
         end_callers_reactors(runtime);
     weir_work_close(runtime); /* its threads wake reactors: before their io goes */
+    close_ios(runtime);
     for (uint32_t i = 0; i < runtime->reactor_count; i++) {
-        struct weir_io *io = runtime->reactors[i]->io;
-        if (io)
-            io->table->close(io); /* after every reactor has ended: no one wakes it any more */
         weir_tcp_free_all(runtime->reactors[i]); /* what the deadline cut off; the kernel has let go now */
         weir_udp_free_all(runtime->reactors[i]);
-        runtime->reactors[i]->io = NULL;
     }
     free_runtime(runtime);
 }

@@ -22,10 +22,12 @@ struct weir_runtime {
     pthread_t *threads;
     uint32_t threads_running;
     bool started;
-    pthread_mutex_t start_lock;    /* only while starting */
+    pthread_mutex_t start_lock;    /* only while starting and ending */
     pthread_cond_t start_changed;
     uint32_t through_count;        /* reactors through on_start, under the lock */
     bool start_failed;             /* some on_start failed, under the lock */
+    uint32_t ended_count;          /* threads whose reactor has ended, under the lock */
+    bool closing;                  /* nobody will wake anybody any more: close your io, under the lock */
     struct weir_mesh *mesh;
     struct weir_registry *registry;
     struct weir_sched_hub *hub;
