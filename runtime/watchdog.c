@@ -30,26 +30,48 @@ static void futex_wake(weir_atomic_u32 *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* NULL: no topic's handler runs, but a callback of a connection, a timer, a hook. */
 static const char *handler_name(struct weir_reactor *reactor)
 {
     uint32_t topic = weir_load(&reactor->handler_topic, relaxed); /* a hint: the turn may have moved on */
-    if (topic == 0)
-        return "-";
-    const char *name = weir_registry_name(reactor->runtime->registry, topic - 1);
-    return name ? name : "-";
+    return topic > 0 ? weir_registry_name(reactor->runtime->registry, topic - 1) : NULL;
 }
 
-/* One line for each stalled turn: `told_ns` remembers which. */
-static void look_at(struct weir_reactor *reactor, uint64_t now_ns, uint64_t *told_ns)
+/* What was said of one reactor: at most one line for each stalled turn, and one a second, lest a noisy machine fills the log. */
+struct told {
+    uint64_t turn_ns; /* when that turn began */
+    uint64_t at_ns;
+    uint64_t unsaid; /* stalls since */
+};
+
+static void say(struct weir_reactor *reactor, uint64_t ran_ns, uint64_t unsaid)
+{
+    const char *topic = handler_name(reactor);
+    double ms = (double)ran_ns / 1e6;
+    if (topic)
+        weir_reactor_log(reactor, WEIR_LOG_WARN,
+                         "msg=\"handler runs over its budget\" reactor=%u topic=%s running_ms=%.1f unsaid=%llu",
+                         reactor->index, topic, ms, (unsigned long long)unsaid);
+    else
+        weir_reactor_log(reactor, WEIR_LOG_WARN, "msg=\"turn runs over its budget\" reactor=%u running_ms=%.1f unsaid=%llu",
+                         reactor->index, ms, (unsigned long long)unsaid);
+}
+
+static void look_at(struct weir_reactor *reactor, uint64_t now_ns, struct told *told)
 {
     uint64_t since_ns = weir_load(&reactor->turn_since_ns, relaxed);
-    if (since_ns == 0 || since_ns == *told_ns || now_ns <= since_ns)
+    if (since_ns == 0 || since_ns == told->turn_ns || now_ns <= since_ns)
         return;
     if (now_ns - since_ns <= reactor->runtime->options.stall_budget_ns)
         return;
-    *told_ns = since_ns;
-    weir_reactor_log(reactor, WEIR_LOG_WARN, "msg=\"handler runs over its budget\" reactor=%u topic=%s running_ms=%.1f",
-                     reactor->index, handler_name(reactor), (double)(now_ns - since_ns) / 1e6);
+    told->turn_ns = since_ns;
+    if (told->at_ns != 0 && now_ns - told->at_ns < WEIR_S_NS) {
+        told->unsaid++;
+        return;
+    }
+    say(reactor, now_ns - since_ns, told->unsaid);
+    told->at_ns = now_ns;
+    told->unsaid = 0;
 }
 
 static bool all_parked(struct weir_runtime *runtime)
@@ -70,7 +92,7 @@ static uint64_t clock_ns(void)
 static void *watch(void *context)
 {
     struct weir_runtime *runtime = context;
-    uint64_t told_ns[WEIR_MESH_REACTORS_MAX] = {0};
+    struct told told[WEIR_MESH_REACTORS_MAX] = {0};
     while (weir_load(&runtime->watchdog_state, acquire) != ENDING) {
         uint32_t expected = LOOKING;
         if (all_parked(runtime) && weir_compare_exchange(&runtime->watchdog_state, &expected, ASLEEP, relaxed)) {
@@ -81,7 +103,7 @@ static void *watch(void *context)
         futex_wait(&runtime->watchdog_state, LOOKING, runtime->options.stall_budget_ns / 2);
         uint64_t now_ns = clock_ns();
         for (uint32_t i = 0; i < runtime->reactor_count; i++)
-            look_at(runtime->reactors[i], now_ns, &told_ns[i]);
+            look_at(runtime->reactors[i], now_ns, &told[i]);
     }
     return NULL;
 }
