@@ -135,6 +135,7 @@ int weir_lane_open(struct weir_runtime *runtime, struct weir_lane **lane_out)
 
 static void wake_home(struct weir_reactor *home)
 {
+    weir_fence(seq_cst); /* either we see that it has begun, or its first turn sees what we published */
     if (weir_load(&home->begun, acquire) && weir_mesh_wake_needed(home->mesh, home->index))
         weir_io_wake_foreign(home->io);
 }
@@ -150,17 +151,15 @@ int weir_lane_post(struct weir_lane *lane, struct weir_topic topic, uint32_t to,
                    const void *body, uint32_t body_bytes)
 {
     uint32_t count = lane->runtime->reactor_count;
-    if (body_bytes > BODY_BYTES_MAX || (to >= count && to != WEIR_TO_HERE && to != WEIR_TO_KEY))
+    if (body_bytes > BODY_BYTES_MAX || (to >= count && to != WEIR_TO_HERE && (to != WEIR_TO_KEY || !keyed)))
         return -EINVAL;
+    void *outside = body_bytes > LANE_INLINE_BYTES ? malloc(body_bytes) : NULL; /* first: a reserved slot must be sent */
+    if (body_bytes > LANE_INLINE_BYTES && !outside)
+        return -ENOMEM;
     struct lane_slot *slot = weir_ring_reserve(lane->ring);
-    if (!slot)
+    if (!slot) {
+        free(outside);
         return -EAGAIN;
-    void *outside = NULL;
-    if (body_bytes > LANE_INLINE_BYTES) {
-        outside = malloc(body_bytes);
-        /* A reserved slot must be sent: an empty one is skipped by the home. */
-        if (!outside)
-            body_bytes = 0;
     }
     *slot = (struct lane_slot){.topic = topic, .key = key, .keyed = keyed, .body_bytes = body_bytes,
                                .to = to == WEIR_TO_HERE ? lane->home->index : to};
