@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/address.h"
 #include "runtime/probe.h"
@@ -243,6 +244,8 @@ void weir_tcp_begin(struct weir_tcp *conn, int family)
     weir_record(&conn->reactor->recorder, WEIR_RECORD_OPEN, 0, 0, conn->number, 0);
     if (conn->shape->handlers.on_open)
         conn->shape->handlers.on_open(conn->reactor, conn, conn->context);
+    if (conn->outq.byte_count > 0)
+        arm(conn); /* written while connecting */
     start_recv(conn);
 }
 
@@ -399,6 +402,9 @@ void weir_tcp_close(struct weir_tcp *conn)
 
 void weir_tcp_abort(struct weir_tcp *conn)
 {
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    if (conn->state == WEIR_TCP_OPEN || conn->state == WEIR_TCP_FLUSHING)
+        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset); /* a simulated fd is refused: no harm */
     start_closing(conn, -ECONNABORTED);
 }
 
@@ -452,7 +458,11 @@ void weir_tcp_abort_all(struct weir_reactor *reactor)
 
 void weir_tcp_free_all(struct weir_reactor *reactor)
 {
-    WEIR_LIST_EACH_SAFE(node, &reactor->connections)
-        free_conn(WEIR_CONTAINER(node, struct weir_tcp, node));
+    WEIR_LIST_EACH_SAFE(node, &reactor->connections) {
+        struct weir_tcp *conn = WEIR_CONTAINER(node, struct weir_tcp, node);
+        if (conn->fd >= 0)
+            close(conn->fd); /* a simulated fd is refused: no harm */
+        free_conn(conn);
+    }
     weir_tcp_listeners_free(reactor);
 }

@@ -205,6 +205,10 @@ void weir_tcp_listeners_close(struct weir_reactor *reactor)
 
 void weir_tcp_listeners_free(struct weir_reactor *reactor)
 {
-    WEIR_LIST_EACH_SAFE(node, &reactor->listeners)
-        free_listener(WEIR_CONTAINER(node, struct weir_tcp_listener, node));
+    WEIR_LIST_EACH_SAFE(node, &reactor->listeners) {
+        struct weir_tcp_listener *listener = WEIR_CONTAINER(node, struct weir_tcp_listener, node);
+        if (listener->fd >= 0)
+            close(listener->fd); /* a simulated fd is refused: no harm */
+        free_listener(listener);
+    }
 }

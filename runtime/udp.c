@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/address.h"
 #include "runtime/reactor.h"
@@ -215,6 +216,10 @@ void weir_udp_drain(struct weir_reactor *reactor)
 
 void weir_udp_free_all(struct weir_reactor *reactor)
 {
-    WEIR_LIST_EACH_SAFE(node, &reactor->datagrams)
-        free_udp(WEIR_CONTAINER(node, struct weir_udp, node));
+    WEIR_LIST_EACH_SAFE(node, &reactor->datagrams) {
+        struct weir_udp *udp = WEIR_CONTAINER(node, struct weir_udp, node);
+        if (udp->fd >= 0)
+            close(udp->fd); /* a simulated fd is refused: no harm */
+        free_udp(udp);
+    }
 }
