@@ -46,6 +46,7 @@ struct weir_subscriber {
     /* The broker's. */
     struct weir_list held[WEIR_NAME_KINDS]; /* memberships */
     uint32_t held_count[WEIR_NAME_KINDS];
+    bool evicted;
     struct weir_list installing;            /* on the part's list while a change of its is not installed */
     uint64_t installing_version;
     struct weir_list slow;                  /* on the part's list of those with a window */
@@ -54,7 +55,6 @@ struct weir_subscriber {
     uint64_t delivered_count;
     uint64_t pausing_since_ns;              /* publishers wait for it; 0: they do not */
     uint64_t patience_from_ns;              /* publishers wait for it again from then on; see window.c */
-    bool evicted;
 };
 
 void weir_subscriber_open(struct weir_part *part, struct weir_subscriber *subscriber, struct weir_tcp *conn,

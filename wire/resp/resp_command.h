@@ -100,7 +100,6 @@ struct weir_resp_session {
     uint64_t opened_ns;
     uint64_t active_ns;
     uint64_t address_hash; /* 0: not asked for yet */
-    uint64_t reply_bytes;  /* written since the client had read everything */
     uint8_t protocol;      /* 2 or 3 */
     uint8_t holds;
     bool closing; /* no further request is run */
@@ -112,7 +111,11 @@ struct weir_resp_session {
     bool no_evict;
     bool no_touch;
     bool corked;
+    uint32_t reply_bytes; /* written since the client had read everything; stays at the top */
 };
+
+/* Beside its connection, what an idle client costs: tests/serve/idle_test.py. */
+static_assert(sizeof(struct weir_resp_session) <= 384, "a size class of the allocator");
 
 /* One reactor's own. */
 struct weir_resp_local {
@@ -124,6 +127,7 @@ struct weir_resp_local {
     struct weir_resp_parser parser; /* for input that comes to a session without a rest */
     struct weir_resp_counters counters;
     struct weir_wheel_timer sweep; /* connections that are closing and never get there */
+    uint64_t sweep_left;           /* sessions to look at until it ends */
     size_t mark;                   /* of the output: where this request's answer begins */
     bool muting;                   /* it will not be sent */
     bool in_batch;                 /* between weir_resp_begin and weir_resp_end */

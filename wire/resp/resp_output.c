@@ -72,7 +72,8 @@ void weir_resp_flush(struct weir_resp_session *session)
     int result = hand_over(session, out->bytes, count);
     if (result < 0 && result != -EPIPE)
         weir_resp_abort(session, "no memory for its answer");
-    session->reply_bytes += count;
+    if (__builtin_add_overflow(session->reply_bytes, count, &session->reply_bytes))
+        session->reply_bytes = UINT32_MAX;
     hold_a_greedy_one(session);
 }
 
