@@ -22,7 +22,9 @@ target_compile_options(weir_flags INTERFACE
     -Wall -Wextra -Wshadow -Wundef -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>
     $<$<BOOL:${WEIR_WERROR}>:-Werror>
-    -fno-omit-frame-pointer -fno-strict-aliasing)
+    -fno-omit-frame-pointer -fno-strict-aliasing -ffunction-sections -fdata-sections)
+# What nothing calls (the simulator, in the shared library and the program) is left out.
+target_link_options(weir_flags INTERFACE -Wl,--gc-sections)
 if(WEIR_SANITIZE)
     target_compile_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE})
     target_link_options(weir_flags INTERFACE -fsanitize=${WEIR_SANITIZE})
