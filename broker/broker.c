@@ -206,8 +206,10 @@ static void leave(struct weir_membership *membership)
     weir_list_remove(&membership->node);
     free(membership);
     subscriber->held_count[name->kind]--;
-    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy))
+    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy)) {
         name->pausing_count--;
+        weir_publish_wake_paused(part);
+    }
     count_changed(part, name);
     weir_names_release(&part->names, name);
     for (uint32_t kind = 0; kind < WEIR_NAME_KINDS; kind++)

@@ -67,6 +67,7 @@ struct weir_part {
     uint32_t matched_count;
     uint32_t matched_room;
     struct weir_waiter paused_waiters; /* publishers that wait for a subscriber: a ring list */
+    bool wake_paused;                  /* they look again at the end of this turn */
 
     /* Windows: broker/window.c. */
     struct weir_list slow;
@@ -84,7 +85,8 @@ uint64_t weir_replica_acked(const struct weir_part *part); /* the least version 
 void weir_publish_init(struct weir_part *part);
 void weir_publish_deinit(struct weir_part *part);
 void weir_publish_on_mail(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
-void weir_publish_wake_paused(struct weir_part *part);
+void weir_publish_wake_paused(struct weir_part *part);   /* at the end of this turn */
+void weir_publish_resume_paused(struct weir_part *part); /* now, if that was asked for: the part's hook */
 
 /* broker/window.c */
 void weir_windows_init(struct weir_part *part);

@@ -262,11 +262,22 @@ void weir_broker_publish_cancel(struct weir_part *part, struct weir_publish_wait
     waiter->waiter.next = waiter->waiter.prev = NULL;
 }
 
-/* All of them look again; those whose topic is still paused wait anew, behind the last one of now. */
+/*
+ * Some subscriber may be waited for no longer. They look again at the end of the turn: here somebody may be about to
+ * close, and what a publisher sends would go to it still and make the next one wait for what is gone.
+ */
 void weir_publish_wake_paused(struct weir_part *part)
+{
+    part->wake_paused = true;
+    weir_reactor_arm_hook(part->reactor, &part->hook);
+}
+
+/* All of them; those whose topic is still paused wait anew, behind the last one of now. */
+void weir_publish_resume_paused(struct weir_part *part)
 {
     struct weir_waiter *head = &part->paused_waiters;
     struct weir_waiter *last = head->prev;
+    part->wake_paused = false;
     for (bool more = head->next != head; more;) {
         struct weir_waiter *waiter = head->next;
         more = waiter != last;

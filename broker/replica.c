@@ -139,6 +139,8 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
 {
     struct weir_part *part = WEIR_CONTAINER(hook, struct weir_part, hook);
     bool answered = true;
+    if (part->wake_paused)
+        weir_publish_resume_paused(part);
     for (uint32_t i = 0; i < reactor->count; i++) {
         if (i == reactor->index)
             continue;

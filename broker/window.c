@@ -4,8 +4,9 @@
  * The clock is the part's slow_timer, armed only while somebody has more than WEIR_WINDOW_WATCHED_BYTES waiting: a node on
  * which everybody keeps up never looks.
  * A flood may come faster than a healthy subscriber's socket takes it. Under `close` publishers then wait, but only while that
- * connection is seen to move: the first MOVING_NS without a byte leaving end the wait, and for PATIENCE_NS there is no other. So a
- * subscriber that keeps reading is not cut off by a burst, and one that stalled has cost its publishers a tenth of a second, once.
+ * connection is seen to move: the first MOVING_NS without a byte leaving end the wait, or WAIT_NS_MAX of it, and for PATIENCE_NS
+ * there is no other. So a subscriber that keeps reading is not cut off by a burst, one that stalled has cost its publishers a
+ * tenth of a second, once, and one that reads a byte now and then a tenth of their time, until it is over the hard limit.
  *
  * Proof: tests/broker/window_test.c.
  */
@@ -20,6 +21,7 @@
 #include "runtime/probe.h"
 
 #define PATIENCE_NS (10 * WEIR_S_NS)
+#define WAIT_NS_MAX WEIR_S_NS /* for a sixteenth of hard_bytes to leave: who is slower only drips */
 
 enum {
     CHECK_NS = 100 * 1000 * 1000,
@@ -99,12 +101,9 @@ static int push(struct weir_subscriber *subscriber, struct weir_buffer *buffer, 
 
 static void let_item_go(struct weir_subscriber *subscriber, struct weir_window_item *item)
 {
-    if (!item->buffer)
-        return; /* dropped before */
     subscriber->window.byte_count -= item->byte_count;
     subscriber->part->counters.windowed_bytes -= item->byte_count;
     weir_buffer_drop(subscriber->part->reactor, item->buffer);
-    item->buffer = NULL;
 }
 
 static void count_drop(struct weir_subscriber *subscriber, uint32_t byte_count, uint32_t reason)
@@ -121,23 +120,36 @@ static void count_drop(struct weir_subscriber *subscriber, uint32_t byte_count, 
     WEIR_PROBE2(drop, part->reactor->index, byte_count);
 }
 
-/* The oldest event that may go, goes. false: there is none. */
+static void take_first(struct weir_window *window)
+{
+    window->first = (window->first + 1) & (window->room - 1);
+    window->count--;
+}
+
+/* The first of the window is the connection's now, or nobody's when that is closing. */
+static int move_on(struct weir_subscriber *subscriber)
+{
+    struct weir_window_item *item = item_at(&subscriber->window, 0);
+    if (weir_tcp_share(subscriber->conn, item->buffer, item->bytes, item->byte_count) == -ENOMEM)
+        return -ENOMEM;
+    let_item_go(subscriber, item);
+    take_first(&subscriber->window);
+    return 0;
+}
+
+/* The oldest event goes. Replies before it are never dropped, so they need not wait here. false: there is none. */
 static bool drop_oldest(struct weir_subscriber *subscriber)
 {
     struct weir_window *window = &subscriber->window;
-    for (uint32_t i = 0; i < window->count; i++) {
-        struct weir_window_item *item = item_at(window, i);
-        if (item->control || !item->buffer)
-            continue;
-        count_drop(subscriber, item->byte_count, DROP_REASON_OLDEST);
-        let_item_go(subscriber, item);
-        while (window->count > 0 && !item_at(window, 0)->buffer) {
-            window->first = (window->first + 1) & (window->room - 1);
-            window->count--;
-        }
-        return true;
-    }
-    return false;
+    while (window->count > 0 && item_at(window, 0)->control)
+        if (move_on(subscriber) < 0)
+            return false;
+    if (window->count == 0)
+        return false;
+    count_drop(subscriber, item_at(window, 0)->byte_count, DROP_REASON_OLDEST);
+    let_item_go(subscriber, item_at(window, 0));
+    take_first(window);
+    return true;
 }
 
 static void check_soft(struct weir_subscriber *subscriber, const struct weir_policy *policy)
@@ -189,9 +201,12 @@ static void be_patient(struct weir_subscriber *subscriber, const struct weir_pol
 
 static void lose_patience(struct weir_subscriber *subscriber)
 {
-    if (subscriber->policy->action != WEIR_POLICY_CLOSE || weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS)
+    uint64_t now_ns = subscriber->part->reactor->now_ns;
+    if (subscriber->policy->action != WEIR_POLICY_CLOSE)
         return;
-    subscriber->patience_from_ns = subscriber->part->reactor->now_ns + PATIENCE_NS;
+    if (weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS && now_ns - subscriber->pausing_since_ns < WAIT_NS_MAX)
+        return;
+    subscriber->patience_from_ns = now_ns + PATIENCE_NS;
     stop_pausing(subscriber);
 }
 
@@ -245,7 +260,8 @@ void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buf
     if (subscriber->evicted)
         return;
     struct weir_tcp *conn = subscriber->conn;
-    subscriber->policy = policy;
+    if (!subscriber->pausing_since_ns) /* a wait is judged by the policy it began under */
+        subscriber->policy = policy;
     subscriber->delivered_count++;
     uint64_t unsent = weir_tcp_unsent_bytes(conn);
     if (subscriber->window.count > 0 || (unsent > 0 && unsent + byte_count > ahead_bytes(policy))) {
@@ -289,13 +305,10 @@ void weir_subscriber_pump(struct weir_subscriber *subscriber)
         uint64_t unsent = weir_tcp_unsent_bytes(subscriber->conn);
         if (unsent > 0 && unsent + item->byte_count > ahead)
             break;
-        if (item->buffer && weir_tcp_share(subscriber->conn, item->buffer, item->bytes, item->byte_count) == -ENOMEM) {
+        if (move_on(subscriber) < 0) {
             out_of_memory(subscriber);
             return;
         }
-        let_item_go(subscriber, item);
-        window->first = (window->first + 1) & (window->room - 1);
-        window->count--;
     }
     if (window->count == 0)
         forget_window(window);
@@ -321,7 +334,8 @@ static void check(struct weir_subscriber *subscriber)
         return;
     }
     check_soft(subscriber, policy);
-    if (weir_subscriber_waiting_bytes(subscriber) <= WEIR_WINDOW_WATCHED_BYTES && subscriber->window.count == 0)
+    if (subscriber->pausing_since_ns == 0 && subscriber->window.count == 0 &&
+        weir_subscriber_waiting_bytes(subscriber) <= WEIR_WINDOW_WATCHED_BYTES)
         weir_list_remove(&subscriber->slow);
 }
 

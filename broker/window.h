@@ -51,7 +51,7 @@ struct weir_subscriber {
     uint64_t installing_version;
     struct weir_list slow;                  /* on the part's list of those with a window */
     struct weir_window window;
-    const struct weir_policy *policy;       /* the strictest of what it holds; the default at first */
+    const struct weir_policy *policy;       /* of the last event; while publishers wait, the one the wait began under */
     uint64_t delivered_count;
     uint64_t pausing_since_ns;              /* publishers wait for it; 0: they do not */
     uint64_t patience_from_ns;              /* publishers wait for it again from then on; see window.c */

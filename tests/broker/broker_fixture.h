@@ -31,6 +31,7 @@ struct client {
     struct weir_subscriber subscriber;
     bool open;
     bool subscribed; /* the subscriber is in use */
+    bool stalls; /* corked as soon as it has drained: what is moved on then stays */
     int installed_calls;
     char evicted_why[64];
     int fd; /* the test's end */
@@ -90,7 +91,10 @@ static inline void fixture_on_open(struct weir_reactor *reactor, struct weir_tcp
 static inline void fixture_on_drain(struct weir_reactor *reactor, struct weir_tcp *conn)
 {
     (void)reactor;
-    weir_subscriber_pump(&((struct client *)weir_tcp_context(conn))->subscriber);
+    struct client *client = weir_tcp_context(conn);
+    weir_subscriber_pump(&client->subscriber);
+    if (client->stalls)
+        weir_tcp_cork(conn, true);
 }
 
 static inline void fixture_on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int error)

@@ -204,6 +204,173 @@ static void memory_comes_back_when_a_slow_subscriber_goes(void **state)
     fixture_close(f);
 }
 
+/* ---- who waits for a subscriber is told when there is nothing to wait for any more ---- */
+
+struct publisher { /* of "t" on reactor 0, beside the subscriber; goes on by itself whenever it is resumed */
+    struct fixture *f;
+    struct weir_publish_waiter waiter;
+    int left;
+};
+
+static void go_on(struct weir_reactor *reactor, void *context)
+{
+    struct publisher *publisher = context;
+    static char body[BODY_BYTES + 1];
+    memset(body, 'x', BODY_BYTES);
+    struct weir_publication publication = {.kind = WEIR_NAME_TOPIC, .name = slice("t"), .body = slice(body)};
+    uint64_t receivers;
+    for (; publisher->left > 0; publisher->left--)
+        if (weir_broker_publish(weir_part(reactor), &publication, &publisher->waiter, &receivers) < 0)
+            return;
+}
+
+static void start_publisher(struct publisher *publisher, struct fixture *f)
+{
+    *publisher = (struct publisher){.f = f, .left = 50000};
+    publisher->waiter.waiter.resume = go_on;
+    publisher->waiter.waiter.context = publisher;
+    go_on(f->reactors[0], publisher);
+    assert_true(publisher->left > 0);
+    assert_non_null(publisher->waiter.waiter.next); /* it waits */
+}
+
+static void publishers_go_on_when_the_one_they_waited_for_unsubscribes(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_PAUSE, 1 << 20);
+    struct client *slow = client_open(f, 0);
+    struct publisher publisher;
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true); /* nothing leaves: only the unsubscribing can end the wait */
+    start_publisher(&publisher, f);
+    unsubscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    assert_int_equal(publisher.left, 0);
+    fixture_close(f);
+}
+
+static void publishers_go_on_when_the_one_they_waited_for_is_gone(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_PAUSE, 1 << 20);
+    struct client *slow = client_open(f, 0);
+    struct publisher publisher;
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    start_publisher(&publisher, f);
+    weir_tcp_abort(slow->subscriber.conn); /* not an eviction: its events still wait when it closes */
+    for (int i = 0; i < 1000 && slow->open; i++)
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    settle(f);
+    assert_int_equal(publisher.left, 0);
+    fixture_close(f);
+}
+
+/* One event of `body_bytes`. */
+static int publish_one(struct fixture *f, const char *name, size_t body_bytes)
+{
+    static char body[128 << 10];
+    memset(body, 'x', sizeof body);
+    uint64_t receivers;
+    struct weir_publication publication = {
+        .kind = WEIR_NAME_TOPIC, .name = slice(name), .body = {(const uint8_t *)body, body_bytes}};
+    return weir_broker_publish(weir_part(f->reactors[0]), &publication, NULL, &receivers);
+}
+
+/* Turns of reactor 0 until `*flag` is as wanted; the bound is far above what it takes. */
+static bool turns_until(struct fixture *f, const bool *flag, bool wanted)
+{
+    for (int i = 0; i < 5000 && *flag != wanted; i++)
+        assert_true(weir_reactor_run_once(f->reactors[0], 1000000) >= 0);
+    return *flag == wanted;
+}
+
+static void a_pause_ends_though_little_waits_and_the_window_is_empty(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_CLOSE, 256 << 10);
+    struct client *slow = client_open(f, 0);
+    struct weir_subscriber *subscriber = &slow->subscriber;
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    weir_tcp_cork(subscriber->conn, true);
+    assert_int_equal(publish_one(f, "t", 75000), 0); /* goes ahead */
+    assert_int_equal(publish_one(f, "t", 60000), 0); /* waits */
+    assert_true(subscriber->pausing_since_ns > 0);
+    slow->stalls = true;
+    weir_tcp_cork(subscriber->conn, false);
+    for (int i = 0; i < 1000 && subscriber->window.count > 0; i++)
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    assert_int_equal(subscriber->window.count, 0);
+    assert_true(subscriber->pausing_since_ns > 0); /* and now it stalls */
+    for (int i = 0; i < 5000 && subscriber->pausing_since_ns; i++)
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    assert_int_equal(subscriber->pausing_since_ns, 0);
+    assert_int_equal(publish_one(f, "t", 10), 0);
+    fixture_close(f);
+}
+
+static void the_deadline_of_a_pause_holds_when_other_topics_have_other_policies(void **state)
+{
+    (void)state;
+    struct weir_policy_rule rule = {.glob = "t", .policy = weir_policy_default()};
+    rule.policy.action = WEIR_POLICY_PAUSE;
+    rule.policy.hard_bytes = 1 << 20;
+    rule.policy.pause_deadline_ns = 50000000;
+    struct weir_broker_options options = {
+        .policies = &rule, .policy_count = 1, .default_policy = weir_policy_default()};
+    options.default_policy.action = WEIR_POLICY_DROP_NEWEST;
+    struct fixture *f = fixture_open(1, &options);
+    struct client *slow = client_open(f, 0);
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    subscribe(slow, WEIR_NAME_TOPIC, "other");
+    settle(f);
+    for (int i = 0; i < 1000 && publish_one(f, "t", 100000) == 0; i++)
+        settle(f);
+    assert_true(slow->subscriber.pausing_since_ns > 0);
+    assert_int_equal(publish_one(f, "other", 10), 0);
+    assert_true(turns_until(f, &slow->open, false));
+    assert_string_equal(slow->evicted_why, "publishers waited for it too long");
+    fixture_close(f);
+}
+
+static void a_reply_that_waits_does_not_let_the_window_grow(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_DROP_OLDEST, 1 << 20);
+    struct client *slow = client_open(f, 1);
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    flood(f, 0, 8000);
+    assert_true(slow->subscriber.window.count > 0);
+    assert_int_equal(weir_subscriber_reply(&slow->subscriber, "reply\n", 6), 0);
+    flood(f, 8000, 8000);
+    assert_true(slow->subscriber.window.count <= (1 << 20) / BODY_BYTES + 1);
+    fixture_close(f);
+}
+
+/* It takes as little as counts as moving, and would hold the publishers at its own pace for ever. */
+static void one_that_only_drips_does_not_hold_publishers_for_long(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_CLOSE, 1 << 20);
+    struct client *slow = client_open(f, 0);
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true);
+    while (publish_one(f, "t", 10000) == 0)
+        ;
+    assert_true(slow->subscriber.pausing_since_ns > 0);
+    for (int i = 0; i < 10000 && slow->subscriber.pausing_since_ns; i++) {
+        slow->subscriber.conn->sent_ns = f->reactors[0]->now_ns; /* as if a byte had left */
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    }
+    assert_int_equal(slow->subscriber.pausing_since_ns, 0);
+    assert_int_equal(publish_one(f, "t", 10000), 0);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +381,12 @@ int main(void)
         cmocka_unit_test(pause_makes_publishers_wait_and_loses_nothing),
         cmocka_unit_test(a_reply_waits_behind_events_and_is_never_dropped),
         cmocka_unit_test(memory_comes_back_when_a_slow_subscriber_goes),
+        cmocka_unit_test(publishers_go_on_when_the_one_they_waited_for_unsubscribes),
+        cmocka_unit_test(publishers_go_on_when_the_one_they_waited_for_is_gone),
+        cmocka_unit_test(a_pause_ends_though_little_waits_and_the_window_is_empty),
+        cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
+        cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
+        cmocka_unit_test(one_that_only_drips_does_not_hold_publishers_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
