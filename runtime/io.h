@@ -13,7 +13,7 @@
  *                       \--cancel--> armed --done(last)--> idle
  *
  * Kinds that repeat (ACCEPT, RECV, RECVFROM) are armed once and call `done` for each arrival until they end by
- * themselves (error, end of stream) or are cancelled. One RECV and one SEND at most per fd. Data handed to
+ * themselves (error, end of stream) or are cancelled. One RECV and one SEND at most per fd, any number of SENDTO. Data handed to
  * `done` lies in a buffer of the io's and is gone when `done` returns. When the io runs out of receive buffers
  * it stops taking from the sockets and goes on by itself: the caller never sees ENOBUFS for a RECV.
  *

@@ -145,8 +145,10 @@ static int start_socket_op(struct weir_epoll *epoll, struct weir_io_op *op)
         return -ENOMEM;
     struct weir_epoll_watch *watch = &epoll->watches[op->fd];
     struct weir_io_op **side = side_of(watch, op->kind);
-    WEIR_ASSERT(!*side);
-    *side = op;
+    if (op->kind != WEIR_IO_SENDTO) { /* there may be many of those: none is the descriptor's own */
+        WEIR_ASSERT(!*side);
+        *side = op;
+    }
     op->slot = 0;
     if (op->kind == WEIR_IO_ACCEPT)
         weir_io_socket_set_nonblocking(op->fd, true);

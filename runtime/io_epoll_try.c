@@ -148,7 +148,7 @@ static int try_poll(struct weir_epoll *epoll, struct weir_io_op *op)
 
 static int try_send(struct weir_epoll *epoll, struct weir_io_op *op)
 {
-    if (!epoll->watches[op->fd].writable)
+    if (!epoll->watches[op->fd].writable && op->kind == WEIR_IO_SEND)
         return 0;
     struct msghdr message = {.msg_iov = op->iov, .msg_iovlen = op->iov_count};
     if (op->kind == WEIR_IO_SENDTO) {
@@ -163,6 +163,10 @@ static int try_send(struct weir_epoll *epoll, struct weir_io_op *op)
     if (sent >= 0)
         return weir_epoll_finish(epoll, op, (int)sent);
     int error = errno;
+    if (would_block(error) && op->kind == WEIR_IO_SENDTO) { /* not the descriptor's: no edge finds it */
+        back_off(epoll, op, WEIR_MS_NS);
+        return 0;
+    }
     if (would_block(error)) {
         epoll->watches[op->fd].writable = false;
         return 0;
