@@ -1,8 +1,9 @@
 /*
  * runtime/buffer.c - payload memory: owner-only free lists, references counted off when they come home.
  *
- * Bounded by bytes_max for each reactor; what the free lists keep was in use at once some time. A pointer that
- * finds the return ring full waits in `unreturned`, which is tried again each turn.
+ * Bounded by bytes_max for each reactor; what the free lists keep was in use at once some time. At the bound they are given
+ * back, the largest first, so that a storm of one size leaves memory for the others. A pointer that finds the return ring
+ * full waits in `unreturned`, which is tried again each turn.
  * Proof: tests/runtime/buffer_test.c.
  */
 #include "runtime/buffer.h"
@@ -47,11 +48,29 @@ void weir_buffers_deinit(struct weir_buffers *buffers)
     free(buffers->unreturned);
 }
 
+static struct weir_buffer *take_free(struct weir_buffers *buffers, uint32_t size_class)
+{
+    struct weir_buffer *buffer = buffers->free[size_class];
+    buffers->free[size_class] = buffer->next;
+    buffers->bytes_free -= class_bytes(size_class);
+    return buffer;
+}
+
+static void trim(struct weir_buffers *buffers, uint64_t bytes)
+{
+    for (uint32_t i = WEIR_BUFFER_CLASSES; i-- > 0;)
+        while (buffers->free[i] && buffers->bytes_used + bytes > buffers->bytes_max) {
+            free(take_free(buffers, i));
+            buffers->bytes_used -= class_bytes(i);
+        }
+}
+
 static struct weir_buffer *new_buffer(struct weir_buffers *buffers, uint32_t size_class, size_t total)
 {
     size_t bytes = size_class < WEIR_BUFFER_CLASSES ? class_bytes(size_class) : total;
-    if (buffers->bytes_used + bytes > buffers->bytes_max)
+    if (weir_buffers_held_bytes(buffers) + bytes > buffers->bytes_max)
         return NULL;
+    trim(buffers, bytes);
     struct weir_buffer *buffer = malloc(bytes);
     if (!buffer)
         return NULL;
@@ -69,8 +88,7 @@ struct weir_buffer *weir_buffer_take(struct weir_reactor *reactor, size_t byte_c
     uint32_t size_class = class_of(total);
     struct weir_buffer *buffer = NULL;
     if (size_class < WEIR_BUFFER_CLASSES && buffers->free[size_class]) {
-        buffer = buffers->free[size_class];
-        buffers->free[size_class] = buffer->next;
+        buffer = take_free(buffers, size_class);
     } else {
         buffer = new_buffer(buffers, size_class, total);
         if (!buffer)
@@ -100,6 +118,7 @@ static void count_off(struct weir_buffers *buffers, struct weir_buffer *buffer)
     if (buffer->size_class < WEIR_BUFFER_CLASSES) {
         buffer->next = buffers->free[buffer->size_class];
         buffers->free[buffer->size_class] = buffer;
+        buffers->bytes_free += class_bytes(buffer->size_class);
         return;
     }
     buffers->bytes_used -= buffer->byte_count + sizeof *buffer;

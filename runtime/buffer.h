@@ -40,7 +40,8 @@ struct weir_unreturned { /* pointers that found the return ring full; grows, the
 
 struct weir_buffers {
     struct weir_buffer *free[WEIR_BUFFER_CLASSES];
-    uint64_t bytes_used;
+    uint64_t bytes_used; /* from malloc: held and free */
+    uint64_t bytes_free; /* of them, on the free lists */
     uint64_t bytes_max;
     uint64_t live_count;
     struct weir_unreturned *unreturned; /* one for each reactor */
@@ -50,6 +51,11 @@ struct weir_buffers {
 
 int weir_buffers_init(struct weir_buffers *buffers, uint32_t reactor_count, uint64_t bytes_max);
 void weir_buffers_deinit(struct weir_buffers *buffers);
+
+static inline uint64_t weir_buffers_held_bytes(const struct weir_buffers *buffers)
+{
+    return buffers->bytes_used - buffers->bytes_free;
+}
 
 /* A buffer with one reference and room for `byte_count`; NULL: over the reactor's share of memory. */
 struct weir_buffer *weir_buffer_take(struct weir_reactor *reactor, size_t byte_count);
