@@ -72,6 +72,7 @@ struct weir_part {
     /* Windows: broker/window.c. */
     struct weir_list slow;
     struct weir_wheel_timer slow_timer;
+    uint64_t relief_turn; /* no second eviction for memory before: the first has to close yet */
 };
 
 /* broker/replica.c */
@@ -92,5 +93,7 @@ void weir_publish_resume_paused(struct weir_part *part); /* now, if that was ask
 void weir_windows_init(struct weir_part *part);
 /* A membership's subscriber begins or ends to make publishers of the name wait. */
 void weir_windows_pausing(struct weir_subscriber *subscriber, bool pausing);
+/* Memory is short: the one that has stalled longest goes, before those that read are refused. */
+void weir_windows_relieve(struct weir_part *part);
 
 #endif

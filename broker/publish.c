@@ -77,6 +77,7 @@ static const struct weir_encoding *encode(struct weir_part *part, const struct w
     if (page && page->refs == 1)
         encoding->page_used = 0; /* everybody has sent theirs: the page is still warm */
     if (!page || page->byte_count - encoding->page_used < bytes) {
+        weir_windows_relieve(part);
         struct weir_buffer *fresh = weir_buffer_take(part->reactor, bytes > PAGE_BYTES ? bytes : PAGE_BYTES);
         if (!fresh)
             return NULL;

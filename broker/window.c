@@ -27,6 +27,7 @@ enum {
     CHECK_NS = 100 * 1000 * 1000,
     MOVING_NS = 100 * 1000 * 1000, /* longer than a busy machine keeps a reader off its CPU */
     ITEMS_FIRST = 16,
+    RELIEF_TURNS = 4, /* until a connection that was aborted has given its memory back */
     DROP_REASON_OLDEST = 1,
     DROP_REASON_NEWEST = 2,
 };
@@ -353,6 +354,37 @@ static void on_check(struct weir_wheel_timer *timer, uint64_t now_ns)
     }
     if (!weir_list_empty(&part->slow))
         weir_wheel_arm(&part->reactor->wheel, timer, part->reactor->now_ns + CHECK_NS);
+}
+
+/* None of them stalls: then the one that has been slow for longest. NULL: nobody is slow. */
+static struct weir_subscriber *find_slowest(struct weir_part *part)
+{
+    struct weir_subscriber *slowest = NULL;
+    uint64_t most_ns = 0;
+    WEIR_LIST_EACH(node, &part->slow)
+    {
+        struct weir_subscriber *subscriber = WEIR_CONTAINER(node, struct weir_subscriber, slow);
+        uint64_t stuck_ns = weir_tcp_stuck_ns(subscriber->conn);
+        if (subscriber->evicted || (slowest && stuck_ns <= most_ns))
+            continue;
+        slowest = subscriber;
+        most_ns = stuck_ns;
+    }
+    return slowest;
+}
+
+/* A page of encodings stays while anybody has a byte of it to send, so few events may keep much. */
+void weir_windows_relieve(struct weir_part *part)
+{
+    const struct weir_buffers *buffers = &part->reactor->buffers;
+    uint64_t turn = part->reactor->counters.turns;
+    if (weir_buffers_held_bytes(buffers) < buffers->bytes_max / 8 * 7 || turn < part->relief_turn)
+        return;
+    struct weir_subscriber *slowest = find_slowest(part);
+    if (!slowest)
+        return;
+    part->relief_turn = turn + RELIEF_TURNS;
+    out_of_memory(slowest);
 }
 
 void weir_windows_init(struct weir_part *part)

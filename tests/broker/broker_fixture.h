@@ -141,12 +141,14 @@ static inline void settle(struct fixture *f)
             step(f, i);
 }
 
-static inline struct fixture *fixture_open(uint32_t reactor_count, const struct weir_broker_options *broker_options)
+static inline struct fixture *fixture_open_sized(uint32_t reactor_count, const struct weir_broker_options *broker_options,
+                                                 uint64_t memory_bytes_max)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
     options.reactor_count = reactor_count;
     options.no_spin = true;
+    options.memory_bytes_max = memory_bytes_max;
     options.on_start = fixture_on_start;
     options.on_stop = fixture_on_stop;
     options.context = f;
@@ -159,6 +161,11 @@ static inline struct fixture *fixture_open(uint32_t reactor_count, const struct 
     }
     fixture_of_test = f;
     return f;
+}
+
+static inline struct fixture *fixture_open(uint32_t reactor_count, const struct weir_broker_options *broker_options)
+{
+    return fixture_open_sized(reactor_count, broker_options, 0);
 }
 
 static inline void fixture_close(struct fixture *f)

@@ -371,6 +371,31 @@ static void one_that_only_drips_does_not_hold_publishers_for_long(void **state)
     fixture_close(f);
 }
 
+/* Its events are few and small, but each lies on a page with what others were sent meanwhile. */
+static void one_that_stalls_does_not_take_the_memory_of_the_others(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open_sized(1, NULL, 16 << 20);
+    struct client *zombie = client_open(f, 0), *quick = client_open(f, 0);
+    subscribe(zombie, WEIR_NAME_TOPIC, "rare");
+    subscribe(quick, WEIR_NAME_TOPIC, "bulk");
+    settle(f);
+    weir_tcp_cork(zombie->subscriber.conn, true);
+    uint64_t sent = 0, got = 0;
+    static char text[1 << 16];
+    for (int i = 0; i < 20000 && quick->open && zombie->open; i++) {
+        (void)publish_one(f, "rare", 400);
+        sent += publish_one(f, "bulk", 30000) == 0 ? 30000 + 6 : 0;
+        assert_true(weir_reactor_run_once(f->reactors[0], 1000000) >= 0);
+        for (ssize_t more; (more = recv(quick->fd, text, sizeof text, MSG_DONTWAIT)) > 0;)
+            got += (uint64_t)more;
+    }
+    assert_false(zombie->open);
+    assert_true(quick->open);
+    assert_int_equal(got + drain_bytes(f, quick), sent);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +412,7 @@ int main(void)
         cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
         cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
         cmocka_unit_test(one_that_only_drips_does_not_hold_publishers_for_long),
+        cmocka_unit_test(one_that_stalls_does_not_take_the_memory_of_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
