@@ -12,6 +12,8 @@
 #include "runtime/runtime.h"
 #include "runtime/topics.h"
 
+enum { RECORDS_AT_ONCE = 64 }; /* on the stack: a signal handler may have little */
+
 const char *weir_record_kind_name(uint32_t kind)
 {
     static const char *const names[WEIR_RECORD_KINDS] = {
@@ -49,20 +51,32 @@ static int put_topics(int fd, const struct weir_registry *registry, uint32_t cou
     return result;
 }
 
+/* What is read while `kept` cells on or more were written may be two cells' halves. */
+static void read_cells(const struct weir_recorder *recorder, uint64_t first, struct weir_record *records, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        records[i] = weir_recorder_read(recorder, first + i);
+    atomic_thread_fence(memory_order_acquire);
+    uint64_t next = weir_load(&recorder->next, relaxed); /* after the cells: the fence */
+    for (uint64_t i = 0; i < count; i++)
+        if (next + 2 - (first + i) > recorder->mask + 1)
+            records[i].kind = WEIR_RECORD_NONE;
+}
+
 static int put_reactor(int fd, struct weir_reactor *reactor)
 {
-    struct weir_recorder *recorder = &reactor->recorder;
-    uint64_t written = weir_load(&recorder->written, relaxed); /* records around it may change: their numbers tell */
-    uint64_t kept = recorder->mask + 1;
-    uint64_t first = written > kept ? written - kept : 0;
-    struct weir_dump_reactor head = {reactor->index, (uint32_t)(written - first), first};
+    const struct weir_recorder *recorder = &reactor->recorder;
+    struct weir_record records[RECORDS_AT_ONCE];
+    uint64_t next = weir_load(&recorder->next, acquire); /* pairs with (N) */
+    uint64_t count = next - recorder->first < recorder->mask ? next - recorder->first : recorder->mask - 1;
+    struct weir_dump_reactor head = {reactor->index, (uint32_t)count, next - count};
     int result = put(fd, &head, sizeof head);
-    uint64_t wrap = kept - (first & recorder->mask); /* records up to the end of the memory */
-    uint64_t until_wrap = written - first < wrap ? written - first : wrap;
-    if (result == 0)
-        result = put(fd, &recorder->records[first & recorder->mask], until_wrap * sizeof(struct weir_record));
-    if (result == 0)
-        result = put(fd, recorder->records, (written - first - until_wrap) * sizeof(struct weir_record));
+    for (uint64_t number = next - count; result == 0 && number != next;) {
+        uint64_t some = next - number < RECORDS_AT_ONCE ? next - number : RECORDS_AT_ONCE;
+        read_cells(recorder, number, records, some);
+        result = put(fd, records, some * sizeof *records);
+        number += some;
+    }
     return result;
 }
 

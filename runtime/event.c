@@ -262,7 +262,7 @@ void weir_topics_release(void *on, struct weir_task *first, struct weir_task *la
         task = task->next; /* of the last one: not looked at */
         WEIR_ASSERT(handler->queued > 0);
         if (--handler->queued == 0 && handler->state != WEIR_HANDLER_LISTENING)
-            topics->settle_asked = true;
+            weir_handlers_ask_to_settle(reactor);
         give_delivery(&topics->events, delivery);
         weir_posted_drop(reactor, posted);
     }

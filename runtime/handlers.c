@@ -68,8 +68,13 @@ void weir_handlers_deinit(struct weir_topics *topics)
     free(topics->handlers);
     free(topics->heres);
     free(topics->rosters);
+    free(topics->reactor->ones);
+    topics->reactor->ones = NULL;
+    topics->reactor->one_count = 0;
     free(topics->nobody);
 }
+
+static const struct weir_topic not_plain = {UINT32_MAX, 0};
 
 /* Topics that this reactor has not met. */
 
@@ -86,13 +91,19 @@ static int grow_heres(struct weir_topics *topics, uint32_t slot)
     struct weir_roster **rosters = realloc(topics->rosters, count * sizeof(struct weir_roster *));
     if (rosters)
         topics->rosters = rosters;
-    if (!heres || !rosters)
+    struct weir_reactor *reactor = topics->reactor;
+    struct weir_emit_one *ones = realloc(reactor->ones, count * sizeof(struct weir_emit_one));
+    if (ones)
+        reactor->ones = ones;
+    if (!heres || !rosters || !ones)
         return -ENOMEM;
     for (uint32_t i = topics->here_count; i < count; i++) {
         heres[i] = (struct weir_here){0};
         rosters[i] = topics->nobody;
+        ones[i] = (struct weir_emit_one){.topic = not_plain};
     }
     topics->here_count = count;
+    reactor->one_count = reactor->settle_asked ? 0 : count;
     return 0;
 }
 
@@ -203,11 +214,18 @@ static struct weir_roster *replace_roster(struct weir_topics *topics, uint32_t s
     }
     old->next = topics->retired;
     topics->retired = old;
-    topics->settle_asked = true;
+    weir_handlers_ask_to_settle(topics->reactor);
     return roster;
 }
 
-static const struct weir_topic not_plain = {UINT32_MAX, 0};
+/* Until the next change, emits to a plain topic with one handler pass the roster by. */
+static void fill_one(struct weir_emit_one *one, const struct weir_roster *roster)
+{
+    bool alone = roster->plain.generation != 0 && roster->count == 1;
+    *one = (struct weir_emit_one){.topic = not_plain};
+    if (alone)
+        *one = (struct weir_emit_one){.topic = roster->plain, .fn = roster->calls[0].fn, .context = roster->calls[0].context};
+}
 
 static void fill_calls(struct weir_roster *roster, struct weir_topic topic)
 {
@@ -237,6 +255,7 @@ int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here)
     roster->is_error = weir_path_is_error(name);
     roster->next = NULL;
     fill_calls(roster, here->topic);
+    fill_one(&topics->reactor->ones[here->topic.slot], roster);
     roster->stale = false;
     return 0;
 }
@@ -275,7 +294,7 @@ uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, const struct w
     reactor->cause_id = event->id;
     uint32_t called = call_from(reactor, roster, 0, event);
     reactor->cause_id = cause_id;
-    if (reactor->topics->settle_asked)
+    if (reactor->settle_asked)
         weir_handlers_settle(reactor->topics);
     return called;
 }
@@ -296,23 +315,23 @@ void weir_handlers_unheard(struct weir_reactor *reactor, const struct weir_event
 
 /* Leaving. */
 
-static void outdate(struct weir_roster *roster)
+static void outdate(struct weir_topics *topics, uint32_t slot)
 {
-    roster->stale = true;
-    roster->plain = not_plain;
+    topics->rosters[slot]->stale = true;
+    topics->rosters[slot]->plain = not_plain;
+    topics->reactor->ones[slot].topic = not_plain;
 }
 
 /* Costs a pass over the topics used here when a pattern changes: emits pay nothing for patterns. */
 void weir_handlers_changed(struct weir_topics *topics, const struct weir_place *place)
 {
     if (place->slot != UINT32_MAX) {
-        outdate(topics->rosters[place->slot]);
+        outdate(topics, place->slot);
         return;
     }
     for (uint32_t slot = 0; slot < topics->here_count; slot++) {
-        struct weir_roster *roster = topics->rosters[slot];
-        if (!roster->stale && (!place->path || weir_path_match(place->path, name_at(topics, slot))))
-            outdate(roster);
+        if (!topics->rosters[slot]->stale && (!place->path || weir_path_match(place->path, name_at(topics, slot))))
+            outdate(topics, slot);
     }
 }
 
@@ -335,7 +354,7 @@ static void start_leaving(struct weir_handler *handler)
     handler->state = WEIR_HANDLER_LEAVING;
     if (handler->class_open)
         handler->class_open = !weir_sched_class_close(handler->topics->reactor->sched, &handler->class);
-    handler->topics->settle_asked = true;
+    weir_handlers_ask_to_settle(handler->topics->reactor);
 }
 
 void weir_handlers_remove(struct weir_handler *handler)
@@ -361,7 +380,7 @@ void weir_handlers_on_closed(struct weir_class *class)
 {
     struct weir_handler *handler = class->context;
     handler->class_open = false;
-    handler->topics->settle_asked = true;
+    weir_handlers_ask_to_settle(handler->topics->reactor);
 }
 
 /* The handler is on no list. */
@@ -396,14 +415,15 @@ static void settle_leaving(struct weir_topics *topics)
 void weir_handlers_settle(struct weir_topics *topics)
 {
     if (topics->settling || topics->reactor->cause_id != 0) {
-        topics->settle_asked = true; /* from an on_removed: the loop below goes round again; from a handler: later */
+        weir_handlers_ask_to_settle(topics->reactor); /* from an on_removed: the loop below goes round again; from a handler: later */
         return;
     }
     topics->settling = true;
     do {
-        topics->settle_asked = false;
+        topics->reactor->settle_asked = false;
         free_retired(topics);
         settle_leaving(topics);
-    } while (topics->settle_asked);
+    } while (topics->reactor->settle_asked);
+    topics->reactor->one_count = topics->here_count;
     topics->settling = false;
 }

@@ -89,7 +89,6 @@ struct weir_topics {
     /* What an emit reads. */
     struct weir_roster **rosters; /* by topic slot; never NULL: `nobody` at first */
     uint32_t here_count;
-    bool settle_asked;  /* something that leaves may be ready to go */
     bool settling;
     bool closing;
 
@@ -135,6 +134,12 @@ void weir_handlers_changed(struct weir_topics *topics, const struct weir_place *
 void weir_handlers_remove(struct weir_handler *handler);
 /* struct weir_class.on_closed. */
 void weir_handlers_on_closed(struct weir_class *class);
+/* Soon: in the next emit or turn that finds no handler running. Until then no emit passes the library by. */
+static inline void weir_handlers_ask_to_settle(struct weir_reactor *reactor)
+{
+    reactor->settle_asked = true;
+    reactor->one_count = 0;
+}
 /* Free what nobody holds any more and tell its owners. Harmless at any time. */
 void weir_handlers_settle(struct weir_topics *topics);
 /* It was queued for the last time that its `times` allow: no further event goes to it. */

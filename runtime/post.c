@@ -22,7 +22,16 @@ enum { MAIL_INLINE_BYTES = 24 };
 
 static_assert(MAIL_INLINE_BYTES == sizeof((struct weir_mail){0}.post.inline_body), "what a mail holds");
 
-static void note_post(struct weir_reactor *from, const struct weir_event *event, uint32_t to)
+/* An event is made: posting it gives it its id. */
+static void note_post(struct weir_reactor *from, struct weir_event *event, uint32_t to)
+{
+    from->counters.events_posted++;
+    event->id = weir_record_own(&from->recorder, WEIR_RECORD_POST, event->cause_id, event->topic.slot, to);
+    WEIR_PROBE3(post, event->topic.slot, event->id, to);
+}
+
+/* One more copy of it. */
+static void note_copy(struct weir_reactor *from, const struct weir_event *event, uint32_t to)
 {
     from->counters.events_posted++;
     weir_record(&from->recorder, WEIR_RECORD_POST, event->id, event->cause_id, event->topic.slot, to);
@@ -40,9 +49,9 @@ static int post_here(struct weir_reactor *reactor, struct weir_event *event)
     int result = weir_posted_make(reactor, event, NULL, &posted);
     if (result < 0)
         return result;
-    posted->event.id = event->id = reactor->event_id_next++;
-    weir_posted_wait(events, posted);
     note_post(reactor, event, reactor->index);
+    posted->event.id = event->id;
+    weir_posted_wait(events, posted);
     return 0;
 }
 
@@ -107,11 +116,10 @@ static int post_there(struct weir_reactor *from, uint32_t to, struct weir_event 
             weir_buffer_drop(from, buffer);
         return -EAGAIN;
     }
-    event->id = from->event_id_next++;
+    note_post(from, event, to);
     if (buffer)
         memcpy(buffer->bytes, event->body, event->body_bytes);
     fill_mail(mail, event, buffer);
-    note_post(from, event, to);
     return 0;
 }
 
@@ -163,7 +171,7 @@ static void send_all(struct weir_reactor *from, struct weir_mail **mails, const 
         if (buffer)
             weir_buffer_hold(from, buffer);
         fill_mail(mails[to], event, buffer);
-        note_post(from, event, to);
+        note_copy(from, event, to);
     }
 }
 

@@ -30,7 +30,7 @@ enum {
 
 uint64_t weir_reactor_event_id(struct weir_reactor *reactor)
 {
-    return reactor->event_id_next++;
+    return weir_recorder_take(&reactor->recorder);
 }
 
 void weir_reactor_arm_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
@@ -323,6 +323,7 @@ void weir_reactor_counters_read(const struct weir_reactor *reactor, struct weir_
     struct weir_sched_counts strands;
     weir_sched_counts(reactor->sched, &strands);
     *counters_out = reactor->counters;
+    counters_out->events_emitted += weir_recorder_emits(&reactor->recorder);
     counters_out->strands_run = strands.executed;
     counters_out->strands_stolen = strands.stolen;
     counters_out->strands_lent = strands.shared - strands.taken_back;

@@ -43,6 +43,13 @@ enum weir_reactor_state {
 };
 
 struct weir_reactor {
+    /* What an emit touches, on one line; struct weir_emit_head for those who compile it in. */
+    uint32_t one_count;     /* 0 while settle_asked */
+    bool settle_asked;      /* something that leaves may be ready to go */
+    struct weir_emit_one *ones; /* by topic slot */
+    uint64_t cause_id;      /* the event whose handler runs now; 0: none */
+    struct weir_recorder recorder; /* its `next` is the next event's id: {index, number} */
+
     struct weir_runtime *runtime;
     struct weir_io *io; /* NULL until its thread first runs */
     struct weir_mesh *mesh;
@@ -50,14 +57,10 @@ struct weir_reactor {
     uint32_t count;
     uint64_t now_ns; /* read once a turn */
 
-    uint64_t event_id_next; /* {index, number} */
-    uint64_t cause_id;      /* the event whose handler runs now; 0: none */
-
     struct weir_topics *topics;
     struct weir_sched *sched;
     struct weir_wheel wheel;
     struct weir_buffers buffers;
-    struct weir_recorder recorder;
     struct weir_list hooks;         /* armed turn hooks */
     struct weir_list connections;   /* runtime/tcp.c */
     struct weir_list listeners;
@@ -87,6 +90,14 @@ struct weir_reactor {
     weir_atomic_u32 handler_topic;  /* the stall detector: topic slot + 1 of what runs, 0: nothing */
     weir_atomic_u64 turn_since_ns;  /* when this turn began; 0: parked */
 };
+
+static_assert(offsetof(struct weir_reactor, one_count) == 0, "promised by weir/topic.h");
+static_assert(offsetof(struct weir_reactor, ones) == offsetof(struct weir_emit_head, ones) &&
+                  offsetof(struct weir_reactor, cause_id) == offsetof(struct weir_emit_head, cause_id) &&
+                  offsetof(struct weir_reactor, recorder.next) == offsetof(struct weir_emit_head, next_id) &&
+                  offsetof(struct weir_reactor, recorder.cells) == offsetof(struct weir_emit_head, cells) &&
+                  offsetof(struct weir_reactor, recorder.mask) == offsetof(struct weir_emit_head, cell_mask),
+              "weir_emit is compiled into programs");
 
 /* runtime/reactor.c */
 void weir_reactor_arm_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook);

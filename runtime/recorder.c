@@ -1,21 +1,56 @@
-/* runtime/recorder.c - memory of the flight recorder. Dumps: runtime/dump.c. */
+/* runtime/recorder.c - memory of the flight recorder, and its cells read back. Dumps: runtime/dump.c. */
 #include "runtime/recorder.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count)
+static_assert(sizeof(struct weir_cell) == 16, "one store");
+
+int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count, uint64_t first_id)
 {
-    recorder->records = calloc(record_count, sizeof *recorder->records);
-    if (!recorder->records)
+    recorder->cells = calloc(record_count, 2 * sizeof *recorder->cells);
+    if (!recorder->cells)
         return -ENOMEM;
-    recorder->mask = record_count - 1;
-    weir_store(&recorder->written, 0, relaxed);
+    recorder->mask = 2 * (uint64_t)record_count - 1;
+    recorder->first = first_id;
+    recorder->others = 0;
+    weir_store(&recorder->next, first_id, relaxed);
     return 0;
 }
 
 void weir_recorder_deinit(struct weir_recorder *recorder)
 {
-    free(recorder->records);
-    recorder->records = NULL;
+    free(recorder->cells);
+    recorder->cells = NULL;
+}
+
+static uint16_t kind_of(uint32_t tag)
+{
+    return (uint16_t)(tag >> WEIR_CELL_KIND_SHIFT & WEIR_CELL_KIND_MASK);
+}
+
+struct weir_record weir_recorder_read(const struct weir_recorder *recorder, uint64_t number)
+{
+    struct weir_cell cell = recorder->cells[number & recorder->mask];
+    struct weir_cell second = recorder->cells[(number + 1) & recorder->mask];
+    struct weir_record record = {.number = (uint32_t)number, .a = cell.a};
+    uint32_t form = cell.tag & WEIR_CELL_FORM;
+    if (cell.tag <= WEIR_GENERATION_MAX) {
+        record.kind = WEIR_RECORD_EMIT;
+        record.b = 1;
+    } else if (form == WEIR_CELL_OWN) {
+        record.kind = kind_of(cell.tag);
+        record.b = cell.tag & WEIR_CELL_B_MAX;
+    } else if (form == WEIR_CELL_FIRST && second.tag == WEIR_CELL_SECOND) {
+        record.kind = kind_of(cell.tag);
+        record.b = second.a;
+        record.id = cell.word;
+        record.cause_id = second.word;
+        return record;
+    } else {
+        return record;
+    }
+    record.id = number;
+    record.cause_id = cell.word;
+    return record;
 }

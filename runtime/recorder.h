@@ -1,13 +1,23 @@
 /*
  * runtime/recorder.h - the flight recorder of one reactor: its last events, always on.
  *
- * A ring of 32-byte records written by the owner with plain stores and one relaxed index. The time is the turn's, so a
- * record costs no clock; records are numbered by their place. Readers elsewhere (a dump, a signal handler) may see
- * the oldest records change under them: each record carries its number, and a dump leaves out those that do not fit.
+ * A ring of 16-byte cells, numbered by one counter that is also the source of event ids: the place of an emit's cell *is*
+ * its event's id, so an emit writes cause and topic in one store and keeps no other number. Most kinds fit one cell;
+ * what carries the id of another event takes two.
+ *
+ *     emit to one handler   { cause id, topic slot, topic generation }  the event is the place
+ *     made here             { cause id, a, OWN kind b }                 the event is the place
+ *     all else              { id, a, FIRST kind } { cause id, b, SECOND }
+ *     an id and no record   { 0, 0, TAKEN }
+ *
+ * A generation has no top bit and a form has, so a cell says what it is. The time is the turn's, so a record costs no
+ * clock. Readers elsewhere (a dump, a signal handler) may see the oldest cells change under them: they look at the
+ * counter again afterwards and leave out what may have been written over. Proof: tests/runtime/recorder_test.c.
  */
 #ifndef WEIR_RUNTIME_RECORDER_H
 #define WEIR_RUNTIME_RECORDER_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -33,6 +43,7 @@ enum weir_record_kind {
     WEIR_RECORD_KINDS,
 };
 
+/* What a dump makes of a cell or two. */
 struct weir_record {
     uint64_t id;
     uint64_t cause_id;
@@ -43,27 +54,78 @@ struct weir_record {
     uint16_t spare;
 };
 
-struct weir_recorder {
-    struct weir_record *records;
-    uint64_t mask;
-    weir_atomic_u64 written; /* owner writes, a dump reads */
+struct weir_cell {
+    uint64_t word;
+    uint32_t a;
+    uint32_t tag; /* a topic's generation, or form, kind and b */
 };
 
-int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count);
+enum { WEIR_CELL_KIND_SHIFT = 20, WEIR_CELL_B_MAX = (1 << WEIR_CELL_KIND_SHIFT) - 1, WEIR_CELL_KIND_MASK = 0xff };
+#define WEIR_CELL_FORM (0xfu << 28)
+#define WEIR_CELL_OWN (0x8u << 28)
+#define WEIR_CELL_FIRST (0x9u << 28)
+#define WEIR_CELL_SECOND (0xau << 28)
+#define WEIR_CELL_TAKEN (0xbu << 28)
+#define WEIR_GENERATION_MAX (UINT32_MAX >> 1)
+
+static_assert((int)WEIR_RECORD_KINDS <= (int)WEIR_CELL_KIND_MASK, "a kind fits its tag");
+
+struct weir_recorder {
+    weir_atomic_u64 next; /* (N) release by the owner, after the cells before it; a dump reads */
+    struct weir_cell *cells;
+    uint64_t mask;
+    uint64_t first;       /* what `next` was at first */
+    uint64_t others;      /* cells that are no emit of their own: what is left over was emitted */
+};
+
+/* Room for `record_count` records of any kind; `first_id` is the first event's. */
+int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count, uint64_t first_id);
 void weir_recorder_deinit(struct weir_recorder *recorder);
+
+/* The record whose first cell has this number, as it stands now. NONE: it begins elsewhere. */
+struct weir_record weir_recorder_read(const struct weir_recorder *recorder, uint64_t number);
+
+static inline void weir_cell_put(struct weir_recorder *recorder, uint64_t number, uint64_t word, uint32_t a, uint32_t tag)
+{
+    recorder->cells[number & recorder->mask] = (struct weir_cell){word, a, tag};
+}
 
 static inline void weir_record(struct weir_recorder *recorder, enum weir_record_kind kind, uint64_t id,
                                uint64_t cause_id, uint32_t a, uint32_t b)
 {
-    uint64_t at = weir_load(&recorder->written, relaxed); /* ours */
-    struct weir_record *record = &recorder->records[at & recorder->mask];
-    record->id = id;
-    record->cause_id = cause_id;
-    record->a = a;
-    record->b = b;
-    record->number = (uint32_t)at;
-    record->kind = (uint16_t)kind;
-    weir_store(&recorder->written, at + 1, relaxed); /* a dump checks numbers; order is not needed */
+    uint64_t number = weir_load(&recorder->next, relaxed); /* ours */
+    weir_cell_put(recorder, number, id, a, WEIR_CELL_FIRST | (uint32_t)kind << WEIR_CELL_KIND_SHIFT);
+    weir_cell_put(recorder, number + 1, cause_id, b, WEIR_CELL_SECOND);
+    recorder->others += 2;
+    weir_store(&recorder->next, number + 2, release); /* (N) */
+}
+
+/* The record of an event that is made by this: its id. */
+static inline uint64_t weir_record_own(struct weir_recorder *recorder, enum weir_record_kind kind, uint64_t cause_id,
+                                       uint32_t a, uint32_t b)
+{
+    uint64_t number = weir_load(&recorder->next, relaxed); /* ours */
+    uint32_t kept = b < WEIR_CELL_B_MAX ? b : WEIR_CELL_B_MAX;
+    weir_cell_put(recorder, number, cause_id, a, WEIR_CELL_OWN | (uint32_t)kind << WEIR_CELL_KIND_SHIFT | kept);
+    recorder->others += kind != WEIR_RECORD_EMIT;
+    weir_store(&recorder->next, number + 1, release); /* (N) */
+    return number;
+}
+
+/* An event's id, without a record. */
+static inline uint64_t weir_recorder_take(struct weir_recorder *recorder)
+{
+    uint64_t number = weir_load(&recorder->next, relaxed); /* ours */
+    weir_cell_put(recorder, number, 0, 0, WEIR_CELL_TAKEN);
+    recorder->others++;
+    weir_store(&recorder->next, number + 1, release); /* (N) */
+    return number;
+}
+
+/* Emits that wrote their own cell. */
+static inline uint64_t weir_recorder_emits(const struct weir_recorder *recorder)
+{
+    return weir_load(&recorder->next, relaxed) - recorder->first - recorder->others; /* ours */
 }
 
 #endif

@@ -117,7 +117,7 @@ static struct weir_name *new_name(uint32_t slot, uint64_t hash, const struct wei
     if (!name)
         return NULL;
     name->hash = hash;
-    name->topic = (struct weir_topic){slot, (uint32_t)(hash >> 32) | 1};
+    name->topic = (struct weir_topic){slot, (uint32_t)(hash >> 33) | 1};
     name->path = weir_path_copy(path);
     if (name->path)
         return name;

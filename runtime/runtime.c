@@ -174,7 +174,6 @@ static int open_reactor(struct weir_runtime *runtime, uint32_t index, struct wei
     reactor->mesh = runtime->mesh;
     reactor->index = index;
     reactor->count = runtime->reactor_count;
-    reactor->event_id_next = ((uint64_t)(index + 1) << (64 - REACTOR_BITS)) + 1;
     weir_list_init(&reactor->hooks);
     weir_list_init(&reactor->connections);
     weir_list_init(&reactor->listeners);
@@ -186,7 +185,8 @@ static int open_reactor(struct weir_runtime *runtime, uint32_t index, struct wei
     if (result == 0)
         result = open_waiters(reactor);
     if (result == 0)
-        result = weir_recorder_init(&reactor->recorder, runtime->options.recorder_events);
+        result = weir_recorder_init(&reactor->recorder, runtime->options.recorder_events,
+                                    ((uint64_t)(index + 1) << (64 - REACTOR_BITS)) + 1);
     if (result == 0)
         result = open_sched(reactor);
     if (result == 0)

@@ -203,7 +203,7 @@ uint32_t weir_topics_run(struct weir_reactor *reactor, bool *more_out)
 {
     struct weir_topics *topics = reactor->topics;
     uint32_t done = topics->events.first ? run_waiting(reactor) : 0;
-    if (topics->settle_asked)
+    if (reactor->settle_asked)
         weir_handlers_settle(topics);
     *more_out = topics->events.first != NULL;
     return done;
@@ -212,7 +212,7 @@ uint32_t weir_topics_run(struct weir_reactor *reactor, bool *more_out)
 bool weir_topics_idle(const struct weir_reactor *reactor)
 {
     const struct weir_topics *topics = reactor->topics;
-    if (topics->events.first || topics->settle_asked || topics->events.live >= topics->events.live_max)
+    if (topics->events.first || reactor->settle_asked || topics->events.live >= topics->events.live_max)
         return false;
     return reactor->state != WEIR_REACTOR_DRAINING || topics->events.live == 0;
 }

@@ -22,6 +22,10 @@
 
 #include <weir/base.h>
 
+#ifdef WEIR_HAVE_SDT /* a program that defines it has the probe `emit` in its own copies of weir_emit too */
+#include <sys/sdt.h>
+#endif
+
 WEIR_BEGIN
 
 /* A name known to the runtime; valid on all its reactors until it closes. Zero is no topic. */
@@ -105,8 +109,10 @@ WEIR_API void weir_listeners_warn_at(struct weir_reactor *reactor, uint32_t coun
  * Run this reactor's handlers of `topic` now. `body` is read in place.
  * Returns how many handlers ran or were queued. Nothing ran and nothing was queued: -ENOENT (stale topic), -ENOMEM, and
  * where some handlers queue -EAGAIN (as weir_post to here) and -EINVAL (a body of more than 16 MiB).
+ * Compiled into the caller where one plain handler listens (at the end of this header); the library has it as well.
  */
-WEIR_API int weir_emit(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes);
+WEIR_API inline int weir_emit(struct weir_reactor *reactor, struct weir_topic topic, const void *body,
+                              uint32_t body_bytes);
 WEIR_API int weir_emit_keyed(struct weir_reactor *reactor, struct weir_topic topic, uint64_t key, const void *body,
                              uint32_t body_bytes);
 /* As weir_emit, by name: one hash look-up more. An unknown name has no handlers unless a pattern or weir_any takes it;
@@ -142,6 +148,70 @@ struct weir_waiter {
 };
 WEIR_API void weir_post_resume(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
 WEIR_API void weir_post_resume_cancel(struct weir_reactor *from, struct weir_waiter *waiter);
+
+/*
+ * What weir_emit needs to be compiled into its caller; none of it is for use, all of it may change. A program built with
+ * this header works with a later library all the same: `one_count` stays the first word of a reactor, and a library that
+ * lays out the rest in another way keeps it zero, which sends every emit to weir_emit_called.
+ */
+struct weir_emit_one {         /* of a topic: */
+    struct weir_topic topic;   /* generation zero unless one pinned, unlimited handler is all that listens */
+    weir_handler_fn fn;
+    void *context;
+    uint64_t spare;
+};
+
+struct weir_emit_cell {        /* an emit in the flight recorder; its place is the event's id */
+    uint64_t cause_id;
+    struct weir_topic topic;
+};
+
+struct weir_emit_head {        /* how a struct weir_reactor begins */
+    uint32_t one_count;        /* of `ones`, by topic slot; 0 while a handler that left is to be let go of */
+    uint32_t spare;
+    const struct weir_emit_one *ones;
+    uint64_t cause_id;         /* the event whose handler runs now; 0: none */
+    uint64_t next_id;          /* of the next event, and of the next cell */
+    struct weir_emit_cell *cells;
+    uint64_t cell_mask;
+};
+
+/* weir_emit, whoever listens. */
+WEIR_API int weir_emit_called(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes);
+
+inline int weir_emit(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes)
+{
+    typedef uint64_t pair __attribute__((vector_size(16))); /* a store each */
+    struct weir_emit_head *head = (struct weir_emit_head *)(void *)reactor;
+    const struct weir_emit_one *one;
+    struct weir_event event;
+    uint64_t topic_word, one_word, id, cause_id;
+    if (__builtin_expect(topic.slot >= head->one_count, 0))
+        return weir_emit_called(reactor, topic, body, body_bytes);
+    one = &head->ones[topic.slot];
+    __builtin_memcpy(&topic_word, &topic, sizeof topic_word);
+    __builtin_memcpy(&one_word, &one->topic, sizeof one_word);
+    if (__builtin_expect(one_word != topic_word, 0))
+        return weir_emit_called(reactor, topic, body, body_bytes);
+    id = head->next_id;
+    cause_id = head->cause_id;
+    /* Not to be loaded as one: two fresh narrow stores do not forward to a wide load. */
+    __asm__("" : "+r"(id), "+r"(cause_id));
+    head->cause_id = id;
+    event.id = id;
+    pair cell = {cause_id, topic_word}, unkeyed = {body_bytes, 0};
+    __builtin_memcpy(&event.cause_id, &cell, sizeof cell);
+    __builtin_memcpy(&head->cells[id & head->cell_mask], &cell, sizeof cell);
+    __builtin_memcpy(&event.body_bytes, &unkeyed, sizeof unkeyed); /* flags and key are zero */
+    event.body = body;
+    __atomic_store_n(&head->next_id, id + 1, __ATOMIC_RELEASE); /* a dump sees the cell before its place counts */
+#ifdef WEIR_HAVE_SDT
+    DTRACE_PROBE2(weir, emit, topic.slot, id);
+#endif
+    one->fn(reactor, &event, one->context);
+    head->cause_id = cause_id;
+    return 1;
+}
 
 WEIR_END
 
