@@ -10,9 +10,20 @@
 #include <weir/base.h>
 
 #include "serve/config.h"
+#include "serve/typo.h"
 #include "serve/units.h"
 
-enum { OPT_IO = 256, OPT_IO_LEVEL, OPT_INSECURE, OPT_LOG_LEVEL, OPT_PASSWORD_FILE, OPT_NO_STEAL, OPT_SPIN, OPT_BUSY_POLL, OPT_PIN };
+enum {
+    OPT_IO = 256,
+    OPT_IO_LEVEL,
+    OPT_INSECURE,
+    OPT_LOG_LEVEL,
+    OPT_PASSWORD_FILE,
+    OPT_NO_STEAL,
+    OPT_SPIN,
+    OPT_BUSY_POLL,
+    OPT_PIN
+};
 
 static const struct option long_options[] = {
     {"cores", required_argument, NULL, 'n'},
@@ -42,8 +53,10 @@ static const char help[] =
     "\n"
     "  -n, --cores N            reactors, one a core (default: the CPUs this process may use)\n"
     "  -d, --data DIR           where crash dumps go (default: the current folder)\n"
-    "  -p, --redis-port PORT    port for Redis clients; 0: any free one, off: none (default: 6379)\n"
-    "  -l, --listen ADDRESS     where to listen, may be given again; an IP address, *, or unix:PATH\n"
+    "  -p, --redis-port PORT    port for Redis clients; 0: any free one, off: none (default: "
+    "6379)\n"
+    "  -l, --listen ADDRESS     where to listen, may be given again; an IP address, *, or "
+    "unix:PATH\n"
     "                           (default: 127.0.0.1)\n"
     "  -c, --config FILE        settings in YAML, see weir.conf(5); the command line wins\n"
     "      --password-file FILE the password that Redis clients must give: the file's first line\n"
@@ -64,15 +77,19 @@ static const char help[] =
     "  weir serve --listen '*' --password-file /etc/weir/password\n"
     "  weir serve --config /etc/weir/weir.conf\n"
     "\n"
-    "SIGTERM and SIGINT drain and stop; SIGUSR2 writes the flight recorder (see weir-trace(1)).\n"
-    "Exit status: 0 after a stop, 1 when it could not start, 2 for a wrong command line.\n";
+    "SIGTERM and SIGINT drain and stop, a second one ends at once; SIGUSR2 writes the flight "
+    "recorder\n"
+    "(see weir-trace(1)).\n"
+    "Exit status: 0 after a stop, 1 when it could not start or drain, 2 for wrong options or "
+    "settings.\n";
 
 struct complaint {
     char *text;
     size_t bytes;
 };
 
-static bool wrong(struct complaint complaint, const char *option, const char *value, const char *mend)
+static bool wrong(struct complaint complaint, const char *option, const char *value,
+                  const char *mend)
 {
     snprintf(complaint.text, complaint.bytes, "--%s %s: %s", option, value, mend);
     return false;
@@ -81,7 +98,7 @@ static bool wrong(struct complaint complaint, const char *option, const char *va
 static bool take_cores(struct settings *settings, const char *value, struct complaint complaint)
 {
     uint64_t cores;
-    if (!units_count(value, &cores) || cores < 1 || cores > 128)
+    if (!units_whole(value, &cores) || cores < 1 || cores > 128)
         return wrong(complaint, "cores", value, "expected a number from 1 to 128");
     settings->cores = (uint32_t)cores;
     return true;
@@ -94,7 +111,7 @@ static bool take_port(struct settings *settings, const char *value, struct compl
         settings->redis_port = -1;
         return true;
     }
-    if (!units_count(value, &port) || port > 65535)
+    if (!units_whole(value, &port) || port > 65535)
         return wrong(complaint, "redis-port", value, "expected a port from 0 to 65535, or off");
     settings->redis_port = (int32_t)port;
     return true;
@@ -102,7 +119,8 @@ static bool take_port(struct settings *settings, const char *value, struct compl
 
 static bool take_io(struct settings *settings, const char *value, struct complaint complaint)
 {
-    static const char *const names[] = {[WEIR_IO_AUTO] = "auto", [WEIR_IO_URING] = "uring", [WEIR_IO_EPOLL] = "epoll"};
+    static const char *const names[] = {
+        [WEIR_IO_AUTO] = "auto", [WEIR_IO_URING] = "uring", [WEIR_IO_EPOLL] = "epoll"};
     for (uint32_t i = 0; i < 3; i++)
         if (strcmp(value, names[i]) == 0) {
             settings->io = i;
@@ -114,7 +132,8 @@ static bool take_io(struct settings *settings, const char *value, struct complai
 static bool take_io_level(struct settings *settings, const char *value, struct complaint complaint)
 {
     if (strcmp(value, "6.1") != 0)
-        return wrong(complaint, "io-level", value, "expected 6.1, the oldest kernel that weir is tested for");
+        return wrong(complaint, "io-level", value,
+                     "expected 6.1, the oldest kernel that weir is tested for");
     settings->io_level = 601;
     return true;
 }
@@ -136,7 +155,8 @@ static bool take_spin(struct settings *settings, const char *value, struct compl
            wrong(complaint, "spin", value, "expected a time with its unit, such as 50us, or 0");
 }
 
-static bool take_password_file(struct settings *settings, const char *path, struct complaint complaint)
+static bool take_password_file(struct settings *settings, const char *path,
+                               struct complaint complaint)
 {
     char line[512];
     FILE *file = fopen(path, "re");
@@ -160,48 +180,97 @@ static bool take_address(struct settings *settings, const char *value, struct co
 {
     if (settings->address_count == SETTINGS_ADDRESSES_MAX)
         return wrong(complaint, "listen", value, "too many addresses");
+    if (!*value)
+        return wrong(complaint, "listen", "''", "expected an IP address, * or unix:PATH");
     settings->addresses[settings->address_count] = strdup(value);
     return settings->addresses[settings->address_count++] != NULL;
 }
 
-static bool take_data(struct settings *settings, const char *value)
+static bool take_data(struct settings *settings, const char *value, struct complaint complaint)
 {
+    if (!*value)
+        return wrong(complaint, "data", "''", "expected a folder");
     free(settings->data);
     settings->data = strdup(value);
     return settings->data != NULL;
 }
 
-static bool take(struct settings *settings, int option, const char *value, struct complaint complaint)
+static bool take(struct settings *settings, int option, const char *value,
+                 struct complaint complaint)
 {
     switch (option) {
-    case 'n': return take_cores(settings, value, complaint);
-    case 'd': return take_data(settings, value);
-    case 'p': return take_port(settings, value, complaint);
-    case 'l': return take_address(settings, value, complaint);
-    case OPT_IO: return take_io(settings, value, complaint);
-    case OPT_IO_LEVEL: return take_io_level(settings, value, complaint);
-    case OPT_LOG_LEVEL: return take_log_level(settings, value, complaint);
-    case OPT_SPIN: return take_spin(settings, value, complaint);
-    case OPT_PASSWORD_FILE: return take_password_file(settings, value, complaint);
-    case OPT_INSECURE: settings->insecure = true; return true;
-    case OPT_NO_STEAL: settings->no_steal = true; return true;
-    case OPT_BUSY_POLL: settings->busy_poll = true; return true;
-    case OPT_PIN: settings->pin = true; return true;
-    default: return true; /* --config: taken before */
+    case 'n':
+        return take_cores(settings, value, complaint);
+    case 'd':
+        return take_data(settings, value, complaint);
+    case 'p':
+        return take_port(settings, value, complaint);
+    case 'l':
+        return take_address(settings, value, complaint);
+    case OPT_IO:
+        return take_io(settings, value, complaint);
+    case OPT_IO_LEVEL:
+        return take_io_level(settings, value, complaint);
+    case OPT_LOG_LEVEL:
+        return take_log_level(settings, value, complaint);
+    case OPT_SPIN:
+        return take_spin(settings, value, complaint);
+    case OPT_PASSWORD_FILE:
+        return take_password_file(settings, value, complaint);
+    case OPT_INSECURE:
+        settings->insecure = true;
+        return true;
+    case OPT_NO_STEAL:
+        settings->no_steal = true;
+        return true;
+    case OPT_BUSY_POLL:
+        settings->busy_poll = true;
+        return true;
+    case OPT_PIN:
+        settings->pin = true;
+        return true;
+    default:
+        return true; /* --config: taken before */
     }
+}
+
+/* `text` begins with two dashes: a name that is none, or begins more than one. */
+static void unknown_long(const char *text, struct complaint complaint)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text + 2, "="), text + 2);
+    struct typo typo;
+    typo_init(&typo, name);
+    for (const struct option *option = long_options; option->name; option++) {
+        typo_try(&typo, option->name);
+        if (*name && strncmp(option->name, name, strlen(name)) == 0)
+            typo.best = option->name;
+    }
+    if (typo_best(&typo))
+        snprintf(complaint.text, complaint.bytes, "unknown option --%s; did you mean --%s?", name,
+                 typo_best(&typo));
+    else
+        snprintf(complaint.text, complaint.bytes, "unknown option --%s", name);
 }
 
 static enum options_result unknown(char **argv, int option, struct complaint complaint)
 {
+    const char *text = argv[optind - 1];
     if (option == ':')
-        snprintf(complaint.text, complaint.bytes, "%s needs a value", argv[optind - 1]);
+        snprintf(complaint.text, complaint.bytes, "%s needs a value", text);
+    else if (strncmp(text, "--", 2) == 0 && optopt == 0)
+        unknown_long(text, complaint);
+    else if (strncmp(text, "--", 2) == 0)
+        snprintf(complaint.text, complaint.bytes, "%.*s takes no value", (int)strcspn(text, "="),
+                 text);
     else
-        snprintf(complaint.text, complaint.bytes, "unknown option %s", argv[optind - 1]);
+        snprintf(complaint.text, complaint.bytes, "unknown option -%c", optopt);
     return OPTIONS_WRONG;
 }
 
-/* The file named by --config, before anything else is taken. */
-static enum options_result read_config(struct settings *settings, int argc, char **argv, struct complaint complaint)
+/* The whole line is looked at once before anything is taken: who asks for help gets it. The last --config counts. */
+static enum options_result look_through(int argc, char **argv, const char **config_out,
+                                        struct complaint complaint)
 {
     optind = 1;
     for (int option; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
@@ -215,8 +284,8 @@ static enum options_result read_config(struct settings *settings, int argc, char
             printf("weir %s\n", weir_version());
             return OPTIONS_DONE;
         }
-        if (option == 'c' && config_read(settings, optarg, complaint.text, complaint.bytes) < 0)
-            return OPTIONS_WRONG;
+        if (option == 'c')
+            *config_out = optarg;
     }
     if (optind < argc) {
         snprintf(complaint.text, complaint.bytes, "unexpected word '%s'", argv[optind]);
@@ -225,13 +294,17 @@ static enum options_result read_config(struct settings *settings, int argc, char
     return OPTIONS_GO;
 }
 
-enum options_result options_read(struct settings *settings, int argc, char **argv, char *error_out, size_t error_bytes)
+enum options_result options_read(struct settings *settings, int argc, char **argv, char *error_out,
+                                 size_t error_bytes)
 {
     struct complaint complaint = {error_out, error_bytes};
+    const char *config = NULL;
     opterr = 0;
-    enum options_result result = read_config(settings, argc, argv, complaint);
+    enum options_result result = look_through(argc, argv, &config, complaint);
     if (result != OPTIONS_GO)
         return result;
+    if (config && config_read(settings, config, complaint.text, complaint.bytes) < 0)
+        return OPTIONS_BAD_FILE;
     bool own_addresses = false;
     optind = 1;
     for (int option; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {

@@ -2,7 +2,8 @@
  * serve/serve.c - start everything, say ready, wait for a signal, drain.
  *
  * Signals are blocked in every thread and taken by this one with sigwaitinfo: no handler runs anywhere, but for crashes
- * (serve/crash.c).
+ * (serve/crash.c) and for whoever asks a second time to end.
+ * Proof: tests/serve/serve_test.py.
  */
 #include "serve/serve.h"
 
@@ -27,7 +28,7 @@
 #include "serve/logger.h"
 #include "serve/options.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, SAME_ASKING_MS = 200 };
 
 struct server {
     struct settings settings;
@@ -35,6 +36,7 @@ struct server {
     struct weir_runtime *runtime;
     struct weir_broker *broker;
     struct weir_resp_server *resp;
+    bool told_why;                           /* the log says why the start failed */
     char redis[SETTINGS_ADDRESSES_MAX][128]; /* "address:port", the port filled in by reactor 0 */
 };
 
@@ -47,14 +49,39 @@ static void notify_service_manager(const char *state)
 #endif
 }
 
+static const char *local_reason(int error)
+{
+    switch (error) {
+    case -EADDRINUSE:
+        return "something is at that path, and it is no socket that was left behind";
+    case -EACCES:
+        return "not allowed to make a socket there";
+    case -ENOENT:
+        return "there is no such folder";
+    case -EINVAL:
+        return "expected unix: and a path of at most 107 bytes";
+    default:
+        return strerror(-error);
+    }
+}
+
 static const char *reason(int error)
 {
     switch (error) {
-    case -EADDRINUSE: return "the port is taken by another process; give another with --redis-port, or 0 for any";
-    case -EACCES: return "not allowed; ports below 1024 need privileges";
-    case -EADDRNOTAVAIL: return "no interface of this machine has that address";
-    case -EINVAL: return "not an address; expected an IP address, * or unix:PATH";
-    default: return strerror(-error);
+    case -EADDRINUSE:
+        return "the port is taken by another process or listen address; give another with "
+               "--redis-port, or 0 for any";
+    case -EACCES:
+        return "not allowed; ports below 1024 need privileges";
+    case -EADDRNOTAVAIL:
+        return "no interface of this machine has that address";
+    case -EAFNOSUPPORT:
+        return "this machine does not speak that kind of address";
+    case -EINVAL:
+        return "not an address; expected an IP address, * or unix:PATH, and the port with "
+               "--redis-port";
+    default:
+        return strerror(-error);
     }
 }
 
@@ -69,8 +96,10 @@ static int listen_on(struct server *server, struct weir_reactor *reactor, uint32
     int result = weir_resp_listen(server->resp, reactor, server->redis[place], &listener);
     if (result < 0) {
         if (first)
-            logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot listen\" address=%s why=\"%s\"", server->redis[place],
-                       reason(result));
+            logger_say(&server->logger, WEIR_LOG_ERROR,
+                       "msg=\"cannot listen\" address=%s why=\"%s\"", server->redis[place],
+                       local ? local_reason(result) : reason(result));
+        server->told_why |= first;
         return result;
     }
     if (!local && first) {
@@ -85,7 +114,8 @@ static int on_start(struct weir_reactor *reactor, void *context)
 {
     struct server *server = context;
     int result = weir_part_open(server->broker, reactor);
-    for (uint32_t i = 0; result == 0 && server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
+    for (uint32_t i = 0;
+         result == 0 && server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
         result = listen_on(server, reactor, i);
     return result;
 }
@@ -105,7 +135,8 @@ static void name_listeners(struct server *server)
         if (strncmp(address, "unix:", 5) == 0)
             snprintf(server->redis[i], sizeof server->redis[i], "%s", address);
         else
-            snprintf(server->redis[i], sizeof server->redis[i], v6 ? "[%s]:%d" : "%s:%d", address, settings->redis_port);
+            snprintf(server->redis[i], sizeof server->redis[i], v6 ? "[%s]:%d" : "%s:%d", address,
+                     settings->redis_port);
     }
 }
 
@@ -161,12 +192,14 @@ static int open_all(struct server *server)
 
 static void say_ready(struct server *server)
 {
-    char ports[1024] = "";
+    char ports[sizeof server->redis + 1] = "";
     size_t used = 0;
     for (uint32_t i = 0; server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
-        used += (size_t)snprintf(ports + used, sizeof ports - used, "%s%s", used ? "," : "", server->redis[i]);
-    logger_say(&server->logger, WEIR_LOG_INFO, "msg=ready version=%s cores=%u redis=%s pid=%d", weir_version(),
-               weir_runtime_reactor_count(server->runtime), used ? ports : "off", (int)getpid());
+        used += (size_t)snprintf(ports + used, sizeof ports - used, "%s%s", used ? "," : "",
+                                 server->redis[i]);
+    logger_say(&server->logger, WEIR_LOG_INFO, "msg=ready version=%s cores=%u redis=%s pid=%d",
+               weir_version(), weir_runtime_reactor_count(server->runtime), used ? ports : "off",
+               (int)getpid());
     notify_service_manager("READY=1");
 }
 
@@ -176,14 +209,18 @@ static void dump(struct server *server)
     char path[4200];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(path, sizeof path, "%s/weir-%d-%lld.trace", server->settings.data ? server->settings.data : ".", (int)getpid(),
-             (long long)now.tv_sec);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    snprintf(path, sizeof path, "%s/weir-%d-%lld%03ld.trace",
+             server->settings.data ? server->settings.data : ".", (int)getpid(),
+             (long long)now.tv_sec, now.tv_nsec / 1000000);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     int result = fd < 0 ? -errno : weir_trace_dump(server->runtime, fd);
     if (fd >= 0)
         close(fd);
+    if (fd >= 0 && result < 0)
+        unlink(path); /* half a dump cannot be read */
     if (result < 0)
-        logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"no trace\" file=%s why=\"%s\"", path, strerror(-result));
+        logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"no trace\" file=%s why=\"%s\"", path,
+                   strerror(-result));
     else
         logger_say(&server->logger, WEIR_LOG_INFO, "msg=trace file=%s", path);
 }
@@ -191,15 +228,51 @@ static void dump(struct server *server)
 static void wait_for_end(struct server *server, const sigset_t *signals)
 {
     for (;;) {
-        siginfo_t info;
-        int number = sigwaitinfo(signals, &info);
+        int number = sigwaitinfo(signals, NULL);
         if (number == SIGUSR2)
             dump(server);
-        if (number == SIGTERM || number == SIGINT) {
-            logger_say(&server->logger, WEIR_LOG_INFO, "msg=draining signal=%s", number == SIGTERM ? "TERM" : "INT");
+        if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
+            logger_say(&server->logger, WEIR_LOG_INFO, "msg=draining signal=%s",
+                       sigabbrev_np(number));
             return;
         }
     }
+}
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static volatile uint64_t first_asked_ms; /* written before the handler is there */
+
+/* timeout(1) and others send the same signal to a process and to its group: that is one asking. */
+static void on_second_signal(int number)
+{
+    (void)number;
+    static const char text[] = "level=warn msg=\"asked again: ended without draining\"\n";
+    if (clock_ms() - first_asked_ms < SAME_ASKING_MS)
+        return;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(EXIT_FAILED);
+    _exit(EXIT_FAILED);
+}
+
+/* From here on this thread only waits for the reactors. */
+static void end_at_once_if_asked_again(void)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    struct sigaction action = {.sa_handler = on_second_signal, .sa_flags = SA_RESTART};
+    sigset_t signals;
+    sigemptyset(&signals);
+    first_asked_ms = clock_ms();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        sigaction(numbers[i], &action, NULL);
+        sigaddset(&signals, numbers[i]);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
 static void raise_fd_limit(void)
@@ -207,28 +280,42 @@ static void raise_fd_limit(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit); /* as many as we may have; fewer only means fewer clients */
+        setrlimit(RLIMIT_NOFILE,
+                  &limit); /* as many as we may have; fewer only means fewer clients */
     }
+}
+
+static void block_signals(sigset_t *signals)
+{
+    struct sigaction hang_up;
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGUSR2);
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 &&
+        hang_up.sa_handler != SIG_IGN) /* nohup(1) means it */
+        sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log has gone */
+    signal(SIGXFSZ, SIG_IGN); /* a dump over the limit of file sizes: it is an error */
 }
 
 static int run(struct server *server)
 {
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR2);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    block_signals(&signals);
     raise_fd_limit();
     name_listeners(server);
     int result = open_all(server);
     if (result < 0) {
-        logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot start\" why=\"%s\"", strerror(-result));
+        if (!server->told_why)
+            logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot start\" why=\"%s\"",
+                       strerror(-result));
     } else {
         crash_watch(server->runtime, server->settings.data);
         say_ready(server);
         wait_for_end(server, &signals);
+        end_at_once_if_asked_again();
         notify_service_manager("STOPPING=1");
         weir_runtime_stop(server->runtime);
         result = weir_runtime_wait(server->runtime);
@@ -249,8 +336,9 @@ int serve_main(int argc, char **argv)
     settings_init(&server.settings);
     enum options_result options = options_read(&server.settings, argc, argv, error, sizeof error);
     int status = 0;
-    if (options == OPTIONS_WRONG) {
-        fprintf(stderr, "weir serve: %s\nTry 'weir serve --help'.\n", error);
+    if (options == OPTIONS_WRONG || options == OPTIONS_BAD_FILE) {
+        const char *hint = options == OPTIONS_WRONG ? "Try 'weir serve --help'.\n" : "";
+        fprintf(stderr, "weir serve: %s\n%s", error[0] ? error : "out of memory", hint);
         status = EXIT_USAGE;
     } else if (options == OPTIONS_GO) {
         if (server.settings.address_count == 0)

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 void settings_init(struct settings *settings)
 {
-    *settings = (struct settings){.redis_port = 6379, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
+    *settings = (struct settings){
+        .redis_port = 6379, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
     settings->default_policy = weir_policy_default();
 }
 
@@ -39,7 +42,8 @@ struct weir_resp_user *settings_user(struct settings *settings, const char *name
     for (uint32_t i = 0; i < settings->user_count; i++)
         if (strcmp(settings->users[i].name, name) == 0)
             return &settings->users[i];
-    struct weir_resp_user *grown = realloc(settings->users, (settings->user_count + 1) * sizeof *grown);
+    struct weir_resp_user *grown = realloc(settings->users,
+                                           (settings->user_count + 1) * sizeof *grown);
     if (!grown)
         return NULL;
     settings->users = grown;
@@ -59,8 +63,9 @@ void settings_forget_addresses(struct settings *settings)
 
 static bool is_loopback(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "localhost") == 0 || strcmp(address, "::1") == 0 ||
-           strcmp(address, "[::1]") == 0 || strncmp(address, "unix:", 5) == 0;
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "localhost") == 0 ||
+           strcmp(address, "::1") == 0 || strcmp(address, "[::1]") == 0 ||
+           strncmp(address, "unix:", 5) == 0;
 }
 
 /* Does everybody who may come in have to say a password? */
@@ -78,6 +83,19 @@ static bool asks_password(const struct settings *settings)
     return !default_open;
 }
 
+static int check_data(const char *path, char *error_out, size_t error_bytes)
+{
+    struct stat found;
+    int error = 0;
+    if (stat(path, &found) != 0 || access(path, W_OK | X_OK) != 0)
+        error = errno;
+    else if (!S_ISDIR(found.st_mode))
+        error = ENOTDIR;
+    if (error)
+        snprintf(error_out, error_bytes, "cannot use the data folder %s: %s", path, strerror(error));
+    return error ? -EINVAL : 0;
+}
+
 int settings_check(const struct settings *settings, char *error_out, size_t error_bytes)
 {
     for (uint32_t i = 0; i < settings->address_count; i++) {
@@ -85,12 +103,14 @@ int settings_check(const struct settings *settings, char *error_out, size_t erro
         if (is_loopback(address) || asks_password(settings) || settings->insecure)
             continue;
         snprintf(error_out, error_bytes,
-                 "refusing to listen on %s without a password: anyone who reaches it could read and publish. "
-                 "Set `redis: password:` in the config file (or --password-file FILE), or say --insecure if you mean it",
+                 "refusing to listen on %s without a password: anyone who reaches it could read "
+                 "and publish. "
+                 "Set `redis: password:` in the config file (or --password-file FILE), or say "
+                 "--insecure if you mean it",
                  address);
         return -EINVAL;
     }
-    return 0;
+    return settings->data ? check_data(settings->data, error_out, error_bytes) : 0;
 }
 
 bool settings_limited(const struct settings *settings)

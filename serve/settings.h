@@ -21,8 +21,8 @@ struct settings {
     uint32_t cores; /* 0: one for each CPU */
     uint32_t io;    /* enum weir_io_kind_option */
     uint32_t io_level;
-    char *data;     /* directory; NULL: none is needed */
-    char *config;   /* the file that was read */
+    char *data;   /* directory; NULL: none is needed */
+    char *config; /* the file that was read */
     char *addresses[SETTINGS_ADDRESSES_MAX];
     uint32_t address_count;
     int32_t redis_port; /* 0: any free one, -1: no Redis */
@@ -52,7 +52,7 @@ void settings_free(struct settings *settings);
 struct weir_resp_user *settings_user(struct settings *settings, const char *name);
 void settings_forget_addresses(struct settings *settings);
 
-/* What cannot be served together: a wide listen without a password. 0, or -EINVAL with a sentence in error_out. */
+/* What cannot be served: a wide listen without a password, a data folder that is not there. 0, or -EINVAL with a sentence in error_out. */
 int settings_check(const struct settings *settings, char *error_out, size_t error_bytes);
 bool settings_limited(const struct settings *settings);
 

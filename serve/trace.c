@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "runtime/dump.h"
 #include "runtime/recorder.h"
+#include "serve/logger.h"
 
 struct line { /* one record with its place in time */
     struct weir_record record;
@@ -71,10 +72,12 @@ static bool read_topics(struct trace *trace, uint32_t count)
     trace->topic_count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct weir_dump_topic topic;
-        if (!take(trace, &topic, sizeof topic) || topic.slot >= count || trace->byte_count - trace->at < topic.name_bytes)
+        if (!take(trace, &topic, sizeof topic) || topic.slot >= count ||
+            trace->byte_count - trace->at < topic.name_bytes)
             return false;
         free(trace->topics[topic.slot]);
-        trace->topics[topic.slot] = strndup((const char *)trace->bytes + trace->at, topic.name_bytes);
+        trace->topics[topic.slot] = strndup((const char *)trace->bytes + trace->at,
+                                            topic.name_bytes);
         trace->at += topic.name_bytes;
     }
     return true;
@@ -93,7 +96,8 @@ static bool read_reactor(struct trace *trace)
             return false;
         if (record.number != (uint32_t)(head.first_number + i) || record.kind == WEIR_RECORD_NONE)
             continue; /* was being overwritten */
-        trace->lines[trace->line_count] = (struct line){.record = record, .reactor = head.index, .order = i};
+        trace->lines[trace->line_count] = (struct line){
+            .record = record, .reactor = head.index, .order = i};
         trace->line_count++;
     }
     /* A turn's record stands at its end: its time is that of the lines before it. */
@@ -178,7 +182,8 @@ static bool link_lines(struct trace *trace)
         if (above == 0 || line->record.kind == WEIR_RECORD_TURN)
             continue;
         uint32_t parent = *place_of(trace, above);
-        if (parent && parent != i + 1 && trace->lines[parent - 1].record.id != (makes_event(line) ? line->record.id : 0))
+        if (parent && parent != i + 1 &&
+            trace->lines[parent - 1].record.id != (makes_event(line) ? line->record.id : 0))
             add_child(trace, parent, i + 1);
     }
     return true;
@@ -193,18 +198,39 @@ static void print_what(const struct trace *trace, const struct weir_record *reco
     if (named && record->a < trace->topic_count && trace->topics[record->a])
         printf(" %s", trace->topics[record->a]);
     switch (record->kind) {
-    case WEIR_RECORD_EMIT: printf(" handlers=%u", record->b); break;
-    case WEIR_RECORD_POST: printf(" to=%d", (int)record->b); break;
-    case WEIR_RECORD_STALL: printf(" us=%u", record->b); break;
-    case WEIR_RECORD_STEAL: printf(" strands=%u", record->b); break;
-    case WEIR_RECORD_WAKE: printf(" reactor=%u", record->a); break;
-    case WEIR_RECORD_PAUSE: printf(" credit-of=%u", record->a); break;
-    case WEIR_RECORD_DROP: printf(" reason=%u count=%u", record->a, record->b); break;
-    case WEIR_RECORD_OPEN: printf(" connection=%u", record->a); break;
-    case WEIR_RECORD_CLOSE: printf(" connection=%u error=%u", record->a, record->b); break;
+    case WEIR_RECORD_EMIT:
+        printf(" handlers=%u", record->b);
+        break;
+    case WEIR_RECORD_POST:
+        printf(" to=%d", (int)record->b);
+        break;
+    case WEIR_RECORD_STALL:
+        printf(" us=%u", record->b);
+        break;
+    case WEIR_RECORD_STEAL:
+        printf(" strands=%u", record->b);
+        break;
+    case WEIR_RECORD_WAKE:
+        printf(" reactor=%u", record->a);
+        break;
+    case WEIR_RECORD_PAUSE:
+        printf(" credit-of=%u", record->a);
+        break;
+    case WEIR_RECORD_DROP:
+        printf(" reason=%u count=%u", record->a, record->b);
+        break;
+    case WEIR_RECORD_OPEN:
+        printf(" connection=%u", record->a);
+        break;
+    case WEIR_RECORD_CLOSE:
+        printf(" connection=%u error=%u", record->a, record->b);
+        break;
     case WEIR_RECORD_PUBLISH:
-    case WEIR_RECORD_DELIVER: printf(" topic#%08x receivers=%u", record->a, record->b); break;
-    default: break;
+    case WEIR_RECORD_DELIVER:
+        printf(" topic#%08x receivers=%u", record->a, record->b);
+        break;
+    default:
+        break;
     }
     if (record->id && record->kind != WEIR_RECORD_TURN)
         printf(" id=%llx", (unsigned long long)record->id);
@@ -287,7 +313,7 @@ static uint8_t *read_file(const char *path, size_t *byte_count_out)
 
 static int print_file(const char *path)
 {
-    struct trace trace = {.colour = isatty(STDOUT_FILENO) == 1};
+    struct trace trace = {.colour = logger_may_colour(STDOUT_FILENO)};
     uint8_t *bytes = read_file(path, &trace.byte_count);
     if (!bytes) {
         fprintf(stderr, "weir trace: cannot read %s: %s\n", path, strerror(errno));
@@ -297,7 +323,9 @@ static int print_file(const char *path)
     bool good = read_dump(&trace);
     if (good) {
         qsort(trace.lines, trace.line_count, sizeof *trace.lines, by_time);
-        trace.first_ns = trace.line_count > 0 && trace.lines[0].turn_ns != UINT64_MAX ? trace.lines[0].turn_ns : 0;
+        trace.first_ns = trace.line_count > 0 && trace.lines[0].turn_ns != UINT64_MAX
+                             ? trace.lines[0].turn_ns
+                             : 0;
         good = link_lines(&trace) && print_all(&trace);
     }
     if (!good)
