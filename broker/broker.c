@@ -158,13 +158,22 @@ static void count_changed(struct weir_part *part, struct weir_name *name)
     weir_replica_changed(part, name);
 }
 
+/* Every reactor has every name, so each table may take what a reactor's share of memory is. */
+static bool room_for(const struct weir_part *part, struct weir_slice bytes)
+{
+    return part->names.byte_count + weir_names_bytes(&part->names, bytes.byte_count) <=
+           part->reactor->buffers.bytes_max;
+}
+
 static int join(struct weir_subscriber *subscriber, enum weir_name_kind kind, struct weir_slice bytes)
 {
     struct weir_part *part = subscriber->part;
     struct weir_broker *broker = part->broker;
+    if (!room_for(part, bytes))
+        return -ENOMEM;
     struct weir_name *name = weir_names_get(&part->names, kind, bytes);
     struct weir_membership *membership = name ? calloc(1, sizeof *membership) : NULL;
-    if (!membership || weir_name_join(name, membership) < 0) {
+    if (!membership || weir_name_join(&part->names, name, membership) < 0) {
         free(membership);
         if (name)
             weir_names_release(&part->names, name);
@@ -202,7 +211,7 @@ static void leave(struct weir_membership *membership)
     struct weir_subscriber *subscriber = membership->subscriber;
     struct weir_part *part = subscriber->part;
     struct weir_name *name = membership->name;
-    weir_name_leave(membership);
+    weir_name_leave(&part->names, membership);
     weir_list_remove(&membership->node);
     free(membership);
     subscriber->held_count[name->kind]--;

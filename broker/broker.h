@@ -74,7 +74,7 @@ struct weir_part *weir_part(struct weir_reactor *reactor);
 /*
  * Subscribe or unsubscribe. `subscriber` counts as one for each name. The bytes of `name` are copied.
  * changed_out  false: it was (or was not) subscribed already
- * Returns 0; -ENOMEM; -ENAMETOOLONG.
+ * Returns 0; -ENOMEM (names and who holds them take as much as a reactor's buffers may at most); -ENAMETOOLONG.
  */
 int weir_broker_subscribe(struct weir_subscriber *subscriber, enum weir_name_kind kind, struct weir_slice name,
                           bool *changed_out);

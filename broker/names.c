@@ -86,13 +86,17 @@ static uint32_t pattern_place(struct weir_slice pattern)
     return first == '*' || first == '?' || first == '[' || first == '\\' ? 256 : first;
 }
 
+size_t weir_names_bytes(const struct weir_names *names, size_t name_bytes)
+{
+    return sizeof(struct weir_name) + names->reactor_count * sizeof(uint32_t) + name_bytes;
+}
+
 static struct weir_name *make_name(struct weir_names *names, enum weir_name_kind kind, uint64_t hash, struct weir_slice bytes)
 {
-    size_t counts_bytes = names->reactor_count * sizeof(uint32_t);
-    struct weir_name *name = calloc(1, sizeof *name + counts_bytes + bytes.byte_count);
+    struct weir_name *name = calloc(1, weir_names_bytes(names, bytes.byte_count));
     if (!name)
         return NULL;
-    uint8_t *copy = (uint8_t *)name + sizeof *name + counts_bytes;
+    uint8_t *copy = (uint8_t *)&name->counts[names->reactor_count];
     if (bytes.byte_count > 0)
         memcpy(copy, bytes.bytes, bytes.byte_count);
     name->kind = kind;
@@ -104,6 +108,7 @@ static struct weir_name *make_name(struct weir_names *names, enum weir_name_kind
         free(name);
         return NULL;
     }
+    names->byte_count += weir_names_bytes(names, bytes.byte_count);
     if (kind == WEIR_NAME_PATTERN) {
         weir_list_push_back(&names->patterns[pattern_place(name->bytes)], &name->patterns);
         names->pattern_entries++;
@@ -140,10 +145,11 @@ void weir_names_release(struct weir_names *names, struct weir_name *name)
     if (name->kind == WEIR_NAME_PATTERN)
         names->pattern_entries--;
     weir_list_remove(&name->patterns);
+    names->byte_count -= weir_names_bytes(names, name->bytes.byte_count);
     free_name(name);
 }
 
-int weir_name_join(struct weir_name *name, struct weir_membership *membership)
+int weir_name_join(struct weir_names *names, struct weir_name *name, struct weir_membership *membership)
 {
     if (name->member_count == name->member_room) {
         uint32_t room = name->member_room ? name->member_room * 2 : 4;
@@ -153,15 +159,17 @@ int weir_name_join(struct weir_name *name, struct weir_membership *membership)
         name->members = grown;
         name->member_room = room;
     }
+    names->byte_count += sizeof *membership + sizeof *name->members;
     membership->name = name;
     membership->index = name->member_count;
     name->members[name->member_count++] = membership;
     return 0;
 }
 
-void weir_name_leave(struct weir_membership *membership)
+void weir_name_leave(struct weir_names *names, struct weir_membership *membership)
 {
     struct weir_name *name = membership->name;
+    names->byte_count -= sizeof *membership + sizeof *name->members;
     struct weir_membership *last = name->members[--name->member_count];
     name->members[membership->index] = last;
     last->index = membership->index;

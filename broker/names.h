@@ -76,6 +76,7 @@ struct weir_names {
     uint64_t counts[WEIR_NAME_KINDS];  /* names with total > 0 */
     struct weir_list patterns[257];    /* by first literal byte; the last: begins with a wildcard */
     uint32_t pattern_entries;
+    uint64_t byte_count; /* of names and memberships */
 };
 
 int weir_names_init(struct weir_names *names, uint32_t reactor_count, uint64_t seed);
@@ -83,6 +84,8 @@ void weir_names_deinit(struct weir_names *names);
 
 uint64_t weir_names_hash(const struct weir_names *names, enum weir_name_kind kind, struct weir_slice bytes);
 struct weir_name *weir_names_find(struct weir_names *names, enum weir_name_kind kind, uint64_t hash, struct weir_slice bytes);
+/* What is allocated for a name of so many bytes. */
+size_t weir_names_bytes(const struct weir_names *names, size_t name_bytes);
 /* Find or make; NULL: no memory. */
 struct weir_name *weir_names_get(struct weir_names *names, enum weir_name_kind kind, struct weir_slice bytes);
 /* Reactor `reactor` has `count` subscribers now; `paused` likewise. */
@@ -90,8 +93,9 @@ void weir_names_set_count(struct weir_names *names, struct weir_name *name, uint
 /* Free it if nobody needs it any more. */
 void weir_names_release(struct weir_names *names, struct weir_name *name);
 
-int weir_name_join(struct weir_name *name, struct weir_membership *membership); /* -ENOMEM */
-void weir_name_leave(struct weir_membership *membership);
+/* A membership of `names` begins and ends; -ENOMEM. */
+int weir_name_join(struct weir_names *names, struct weir_name *name, struct weir_membership *membership);
+void weir_name_leave(struct weir_names *names, struct weir_membership *membership);
 
 typedef void (*weir_names_fn)(void *context, struct weir_name *name);
 /* Patterns with a subscriber somewhere that match `topic`. */
