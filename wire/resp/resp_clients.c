@@ -27,7 +27,7 @@ struct clients {
     char *user;
     uint64_t age_s_min;
     uint32_t id_count;
-    uint64_t *ids;
+    uint64_t *ids; /* sorted before they are asked for */
 };
 
 static const char *text_or_empty(const char *text)
@@ -106,12 +106,16 @@ void weir_resp_describe(const struct weir_resp_session *session, struct weir_tex
 
 /* ---- which ones ---- */
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
 static bool has_id(const struct clients *clients, uint64_t id)
 {
-    for (uint32_t i = 0; i < clients->id_count; i++)
-        if (clients->ids[i] == id)
-            return true;
-    return false;
+    return clients->id_count > 0 &&
+           bsearch(&id, clients->ids, clients->id_count, sizeof id, compare_ids) != NULL;
 }
 
 static bool at_address(const struct weir_resp_session *session, const char *wanted,
@@ -258,10 +262,13 @@ static const char *add_id(struct clients *clients, struct weir_resp_slice word, 
     uint64_t id;
     if (!weir_bytes_parse_u64(word.bytes, word.count, &id) || id == 0)
         return bad;
-    uint64_t *grown = realloc(clients->ids, (clients->id_count + 1) * sizeof *grown);
-    if (!grown)
-        return "OOM no memory for this list";
-    clients->ids = grown;
+    if ((clients->id_count & (clients->id_count - 1)) == 0) { /* a power of two, or none: full */
+        size_t room = clients->id_count ? (size_t)clients->id_count * 2 : 1;
+        uint64_t *grown = realloc(clients->ids, room * sizeof *grown);
+        if (!grown)
+            return "OOM no memory for this list";
+        clients->ids = grown;
+    }
     clients->ids[clients->id_count++] = id;
     clients->by_ids = true;
     return NULL;
@@ -338,6 +345,8 @@ static enum weir_resp_outcome ask(struct weir_resp_session *session,
     if (clients)
         bad = kills ? read_kill(clients, command, why, sizeof why)
                     : read_list(clients, command, why, sizeof why);
+    if (!bad && clients && clients->id_count > 0)
+        qsort(clients->ids, clients->id_count, sizeof *clients->ids, compare_ids);
     if (!bad)
         return weir_resp_ask(session, clients ? &clients->asked : NULL);
     weir_resp_fail(session, bad);

@@ -185,6 +185,8 @@ void weir_resp_rest_drop(struct weir_resp_session *session);
 /* The rest of a session whose request must wait; it is there until the hold is over. NULL: no memory. */
 struct weir_resp_rest *weir_resp_rest_get(struct weir_resp_session *session);
 uint64_t weir_resp_rest_bytes(const struct weir_resp_session *session);
+/* Would so much more leave too little of the reactor's memory for events and replies? */
+bool weir_resp_crowds_out(const struct weir_resp_session *session, size_t byte_count);
 /* HOLD_TIMER for `wait_ns`. -ENOMEM. */
 int weir_resp_wait(struct weir_resp_session *session, uint64_t wait_ns);
 

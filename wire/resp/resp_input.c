@@ -5,7 +5,7 @@
  * waits) is copied, into a buffer of the reactor's that doubles as bytes come, never by what a length
  * announces, and is given back when it is empty. A request that has to wait is not consumed: it is
  * read and run again when its hold is gone.
- * Bounded by query_bytes_max. Proof: tests/wire/resp/resp_session_test.c.
+ * Bounded by query_bytes_max, and large ones together by three quarters of the reactor's memory. Proof: tests/wire/resp/resp_session_test.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/assert.h"
 #include "wire/resp/resp_command.h"
 
-enum { REST_BYTES_MIN = 512 - sizeof(struct weir_buffer) };
+enum { REST_BYTES_MIN = 512 - sizeof(struct weir_buffer), LARGE_BYTES = 64 << 10 };
 
 static void on_credit(struct weir_reactor *reactor, void *context)
 {
@@ -149,6 +149,12 @@ static bool too_much(const struct weir_resp_session *session, size_t byte_count)
            (session->user ? settings->query_bytes_max : settings->guest_query_bytes_max);
 }
 
+bool weir_resp_crowds_out(const struct weir_resp_session *session, size_t byte_count)
+{
+    const struct weir_buffers *buffers = &session->local->reactor->buffers;
+    return weir_buffers_held_bytes(buffers) + byte_count > buffers->bytes_max / 4 * 3;
+}
+
 static int make_room(struct weir_resp_rest *rest, size_t count)
 {
     size_t used = rest->end - rest->begin;
@@ -159,6 +165,8 @@ static int make_room(struct weir_resp_rest *rest, size_t count)
     } else {
         size_t wanted = used + count > 2 * used ? used + count : 2 * used;
         struct weir_reactor *reactor = rest->session->local->reactor;
+        if (wanted > LARGE_BYTES && weir_resp_crowds_out(rest->session, wanted))
+            return -ENOMEM;
         struct weir_buffer *larger = weir_buffer_take(
             reactor, wanted < REST_BYTES_MIN ? REST_BYTES_MIN : wanted);
         if (!larger)

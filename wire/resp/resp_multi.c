@@ -1,10 +1,11 @@
 /*
  * wire/resp/resp_multi.c - transactions: what is queued between MULTI and EXEC, and its run.
  *
- * A queued request is one allocation: its arguments and their bytes. EXEC runs one after the other;
+ * A queued request is one buffer of the reactor's: its arguments and their bytes. EXEC runs one after the other;
  * when one must wait, EXEC itself is the request that comes again, and `next` remembers how far it
  * was. The answer is kept whole until the end, so no event gets inside it. There are no keys, so
- * WATCH never sees one change. Bounded by query_bytes_max. Proof: tests/wire/resp/resp_session_test.c.
+ * WATCH never sees one change. Bounded by query_bytes_max, and all together by three quarters of the
+ * reactor's memory. Proof: tests/wire/resp/resp_session_test.c, resp_bounds_test.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 struct queued {
     struct queued *after;
+    struct weir_buffer *home; /* where this lies */
     uint32_t arg_count;
     struct weir_resp_slice args[]; /* the bytes lie behind */
 };
@@ -30,15 +32,20 @@ struct weir_resp_multi {
     struct weir_text kept;
 };
 
-static struct queued *copy(const struct weir_resp_command *command, size_t *byte_count_out)
+static struct queued *copy(const struct weir_resp_session *session,
+                           const struct weir_resp_command *command, size_t *byte_count_out)
 {
     size_t byte_count = sizeof(struct queued) + command->arg_count * sizeof(struct weir_resp_slice);
     for (uint32_t i = 0; i < command->arg_count; i++)
         byte_count += command->args[i].count;
-    struct queued *queued = malloc(byte_count);
-    if (!queued)
+    struct weir_buffer *home = NULL;
+    if (!weir_resp_crowds_out(session, byte_count))
+        home = weir_buffer_take(session->local->reactor, byte_count);
+    if (!home)
         return NULL;
+    struct queued *queued = (struct queued *)(void *)home->bytes;
     *byte_count_out = byte_count;
+    queued->home = home;
     queued->after = NULL;
     queued->arg_count = command->arg_count;
     char *at = (char *)&queued->args[command->arg_count];
@@ -63,7 +70,7 @@ void weir_resp_queue(struct weir_resp_session *session, const struct weir_resp_c
     size_t byte_count = 0;
     struct queued *queued = NULL;
     if (multi->byte_count < session->local->server->settings.query_bytes_max)
-        queued = copy(command, &byte_count);
+        queued = copy(session, command, &byte_count);
     if (!queued) {
         weir_resp_multi_spoil(session);
         weir_resp_fail(session, "OOM no memory for this transaction");
@@ -83,7 +90,7 @@ void weir_resp_multi_drop(struct weir_resp_session *session)
         return;
     for (struct queued *at = multi->first, *after; at; at = after) {
         after = at->after;
-        free(at);
+        weir_buffer_drop(session->local->reactor, at->home);
     }
     weir_text_free(&multi->kept);
     free(multi);

@@ -34,6 +34,7 @@ struct world { /* what a case runs on: the parameter of each test */
     uint32_t reactor_count;
     uint32_t io;
     const char *name;
+    uint64_t memory_bytes_max; /* 0: the default */
 };
 
 struct fixture {
@@ -103,6 +104,7 @@ static inline struct fixture *fixture_open(const struct world *world,
     options.reactor_count = f->reactor_count = world->reactor_count;
     options.io = world->io;
     options.no_spin = true;
+    options.memory_bytes_max = world->memory_bytes_max;
     options.on_start = fixture_on_start;
     options.on_stop = fixture_on_stop;
     options.context = options.log_context = f;

@@ -700,9 +700,9 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     static struct world worlds[] = {
-        {1, WEIR_IO_EPOLL, "one reactor, epoll"},     {2, WEIR_IO_EPOLL, "two reactors, epoll"},
-        {4, WEIR_IO_EPOLL, "four reactors, epoll"},   {1, WEIR_IO_URING, "one reactor, io_uring"},
-        {2, WEIR_IO_URING, "two reactors, io_uring"}, {4, WEIR_IO_URING, "four reactors, io_uring"},
+        {1, WEIR_IO_EPOLL, "one reactor, epoll", 0},     {2, WEIR_IO_EPOLL, "two reactors, epoll", 0},
+        {4, WEIR_IO_EPOLL, "four reactors, epoll", 0},   {1, WEIR_IO_URING, "one reactor, io_uring", 0},
+        {2, WEIR_IO_URING, "two reactors, io_uring", 0}, {4, WEIR_IO_URING, "four reactors, io_uring", 0},
     };
     int failures = 0;
     for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++) {
