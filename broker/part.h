@@ -72,6 +72,7 @@ struct weir_part {
     /* Windows: broker/window.c. */
     struct weir_list slow;
     struct weir_wheel_timer slow_timer;
+    uint64_t patience_from_ns; /* until then publishers wait for nobody more under `close`; see window.c */
     uint64_t relief_turn; /* no second eviction for memory before: the first has to close yet */
 };
 

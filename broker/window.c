@@ -6,7 +6,8 @@
  * A flood may come faster than a healthy subscriber's socket takes it. Under `close` publishers then wait, but only while that
  * connection is seen to move: the first MOVING_NS without a byte leaving end the wait, or WAIT_NS_MAX of it, and for PATIENCE_NS
  * there is no other. So a subscriber that keeps reading is not cut off by a burst, one that stalled has cost its publishers a
- * tenth of a second, once, and one that reads a byte now and then a tenth of their time, until it is over the hard limit.
+ * tenth of a second, once, and one that reads a byte now and then a second. What was waited in vain is made good by nine times
+ * as long without a wait for anybody of this part: however many stall, it is a tenth of the publishers' time.
  *
  * Proof: tests/broker/window_test.c.
  */
@@ -27,6 +28,7 @@ enum {
     CHECK_NS = 100 * 1000 * 1000,
     MOVING_NS = 100 * 1000 * 1000, /* longer than a busy machine keeps a reader off its CPU */
     ITEMS_FIRST = 16,
+    AGAIN_AFTER = 9, /* times what was waited in vain */
     RELIEF_TURNS = 4, /* until a connection that was aborted has given its memory back */
     DROP_REASON_OLDEST = 1,
     DROP_REASON_NEWEST = 2,
@@ -196,6 +198,7 @@ static void be_patient(struct weir_subscriber *subscriber, const struct weir_pol
 {
     if (policy->action == WEIR_POLICY_CLOSE && weir_subscriber_waiting_bytes(subscriber) > pause_bytes(policy) &&
         subscriber->part->reactor->now_ns >= subscriber->patience_from_ns &&
+        subscriber->part->reactor->now_ns >= subscriber->part->patience_from_ns &&
         weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS)
         start_pausing(subscriber);
 }
@@ -208,6 +211,7 @@ static void lose_patience(struct weir_subscriber *subscriber)
     if (weir_tcp_stuck_ns(subscriber->conn) < MOVING_NS && now_ns - subscriber->pausing_since_ns < WAIT_NS_MAX)
         return;
     subscriber->patience_from_ns = now_ns + PATIENCE_NS;
+    subscriber->part->patience_from_ns = now_ns + AGAIN_AFTER * (now_ns - subscriber->pausing_since_ns);
     stop_pausing(subscriber);
 }
 

@@ -371,6 +371,29 @@ static void one_that_only_drips_does_not_hold_publishers_for_long(void **state)
     fixture_close(f);
 }
 
+static void many_that_stall_do_not_take_turns_at_holding_publishers(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_CLOSE, 1 << 20);
+    struct client *first = client_open(f, 0), *second = client_open(f, 0);
+    subscribe(first, WEIR_NAME_TOPIC, "first");
+    subscribe(second, WEIR_NAME_TOPIC, "second");
+    settle(f);
+    weir_tcp_cork(first->subscriber.conn, true);
+    weir_tcp_cork(second->subscriber.conn, true);
+    while (publish_one(f, "first", 10000) == 0)
+        ;
+    for (int i = 0; i < 5000 && first->subscriber.pausing_since_ns; i++)
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    assert_int_equal(first->subscriber.pausing_since_ns, 0); /* waited for in vain */
+    int refused = 0;
+    for (int i = 0; i < 1000 && !second->evicted_why[0]; i++)
+        refused += publish_one(f, "second", 10000) < 0;
+    assert_int_equal(refused, 0);
+    assert_string_equal(second->evicted_why, "over the hard limit");
+    fixture_close(f);
+}
+
 /* Its events are few and small, but each lies on a page with what others were sent meanwhile. */
 static void one_that_stalls_does_not_take_the_memory_of_the_others(void **state)
 {
@@ -412,6 +435,7 @@ int main(void)
         cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
         cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
         cmocka_unit_test(one_that_only_drips_does_not_hold_publishers_for_long),
+        cmocka_unit_test(many_that_stall_do_not_take_turns_at_holding_publishers),
         cmocka_unit_test(one_that_stalls_does_not_take_the_memory_of_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
