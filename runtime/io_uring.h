@@ -56,6 +56,7 @@ struct weir_uring {
     bool restless; /* some list below may be non-empty: the turn must look, and not wait long */
     bool in_turn;
     bool polled; /* somebody watches the pollable fd: nothing may stay unsubmitted */
+    int poll_fd; /* that fd, when polled; see pollable */
     bool descriptors_freed;
     int eventfd;
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "runtime/host.h"
 #include "runtime/lane.h"
 #include "runtime/probe.h"
 #include "runtime/runtime.h"
@@ -271,6 +272,21 @@ static int begin_on_callers_thread(struct weir_reactor *reactor)
     return result;
 }
 
+/* The host is about to poll: as park, but for the wait. What came meanwhile makes the fd readable. */
+static void leave_to_host(struct weir_reactor *reactor)
+{
+    if (reactor->state == WEIR_REACTOR_ENDED)
+        return;
+    weir_host_set_timer(reactor);
+    weir_sched_announce(reactor->sched, WEIR_SCHED_PARKED);
+    bool quiet = !steal_exposed(reactor) && may_park(reactor) && weir_mesh_prepare_sleep(reactor->mesh, reactor->index) &&
+                 weir_lanes_prepare_sleep(reactor);
+    weir_store(&reactor->turn_since_ns, 0, relaxed); /* parked */
+    reactor->busy_turn = false;
+    if (!quiet)
+        weir_io_wake_foreign(reactor->io);
+}
+
 int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns)
 {
     if (reactor->state == WEIR_REACTOR_NEW) {
@@ -280,11 +296,15 @@ int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns)
     }
     if (reactor->state == WEIR_REACTOR_ENDED)
         return -ESHUTDOWN;
+    if (reactor->host)
+        weir_mesh_awake(reactor->mesh, reactor->index);
     int done = weir_reactor_turn(reactor, 0);
     if (done == 0 && timeout_ns > 0)
         done = weir_reactor_idle(reactor, timeout_ns);
     if (reactor->state == WEIR_REACTOR_ENDED)
         weir_reactor_end(reactor);
+    else if (reactor->host && done >= 0)
+        leave_to_host(reactor);
     return done;
 }
 
@@ -295,7 +315,14 @@ int weir_reactor_fd(struct weir_reactor *reactor)
         if (result < 0)
             return result;
     }
-    return reactor->io->table->pollable(reactor->io);
+    if (reactor->state == WEIR_REACTOR_ENDED)
+        return -ESHUTDOWN;
+    int result = weir_host_open(reactor);
+    if (result < 0)
+        return result;
+    int fd = reactor->io->table->pollable(reactor->io);
+    leave_to_host(reactor);
+    return fd;
 }
 
 uint32_t weir_reactor_index(const struct weir_reactor *reactor)

@@ -80,6 +80,7 @@ struct weir_reactor {
     bool busy_turn;                 /* the turn before this one did something */
     bool drained;                   /* counted in the runtime's drained_count */
     int error;
+    struct weir_host *host;         /* runtime/host.c; NULL: the host does not poll */
     void *broker;                   /* the room above keeps its own here */
 
     /* Read by others. */

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "runtime/cpus.h"
+#include "runtime/host.h"
 #include "runtime/lane.h"
 #include "runtime/pool.h"
 #include "runtime/tcp.h"
@@ -198,6 +199,7 @@ static void free_reactor(struct weir_reactor *reactor)
 {
     if (!reactor)
         return;
+    weir_host_free(reactor);
     weir_recorder_deinit(&reactor->recorder);
     weir_buffers_deinit(&reactor->buffers);
     free(reactor->waiters);

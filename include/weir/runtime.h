@@ -92,7 +92,9 @@ WEIR_API struct weir_reactor *weir_runtime_reactor(struct weir_runtime *runtime,
  */
 WEIR_API int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns);
 
-/* An fd for the host's own poll loop: readable when weir_reactor_run_once has work. Owned by the reactor. */
+/* An fd for the host's own poll loop: readable when weir_reactor_run_once(reactor, 0) has work, timers included. Owned by
+ * the reactor. Whoever calls weir outside a turn runs one before polling. A negative errno: -ESHUTDOWN (it has ended),
+ * -ENOMEM, -EMFILE, or what begins a reactor gives. */
 WEIR_API int weir_reactor_fd(struct weir_reactor *reactor);
 
 WEIR_API uint32_t weir_reactor_index(const struct weir_reactor *reactor);                        /* any thread */
