@@ -10,10 +10,10 @@
 
 enum { CLIENTS_MAX = 1024, CORES_MAX = 128, LINE_BYTES_MAX = 4096 };
 
-struct client { /* what came of a line so far, and what waits for credit */
-    char line[LINE_BYTES_MAX];
-    unsigned used;
-    unsigned posted; /* bytes of `line` that are whole lines, to be posted */
+struct client {
+    char *lines; /* what came of a line so far, and lines that wait for credit */
+    size_t used;
+    size_t room;
     unsigned place;
     struct weir_waiter waiter;
     struct weir_tcp *conn;
@@ -42,20 +42,25 @@ static void post_lines(struct weir_reactor *reactor, void *context)
 {
     struct client *client = context;
     struct worker *worker = &workers[weir_reactor_index(reactor)];
-    char *end;
-    while ((end = memchr(client->line, '\n', client->used))) {
-        unsigned bytes = (unsigned)(end - client->line) + 1;
-        if (weir_post(reactor, worker->said, WEIR_TO_ALL, client->line, bytes) < 0) {
-            weir_tcp_pause(client->conn);
-            client->waiter.resume = post_lines;
-            client->waiter.context = client;
-            weir_post_resume(reactor, WEIR_TO_ALL, &client->waiter);
-            return;
-        }
-        client->used -= bytes;
-        memmove(client->line, client->line + bytes, client->used);
+    size_t at = 0;
+    bool full = false;
+    for (char *end; !full && (end = memchr(client->lines + at, '\n', client->used - at));) {
+        size_t bytes = (size_t)(end - client->lines) + 1 - at;
+        full = weir_post(reactor, worker->said, WEIR_TO_ALL, client->lines + at, (uint32_t)bytes) < 0;
+        at += full ? 0 : bytes;
     }
-    weir_tcp_resume(client->conn);
+    client->used -= at;
+    memmove(client->lines, client->lines + at, client->used);
+    if (full) {
+        weir_tcp_pause(client->conn);
+        client->waiter.resume = post_lines;
+        client->waiter.context = client;
+        weir_post_resume(reactor, WEIR_TO_ALL, &client->waiter);
+    } else if (client->used > LINE_BYTES_MAX) { /* that is not chat */
+        weir_tcp_abort(client->conn);
+    } else {
+        weir_tcp_resume(client->conn);
+    }
 }
 
 static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *context)
@@ -76,12 +81,17 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
 static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
 {
     struct client *client = weir_tcp_context(conn);
-    if (client->used + byte_count > LINE_BYTES_MAX) { /* a line longer than that is not chat */
-        weir_tcp_abort(conn);
-        return;
+    if (client->used + byte_count > client->room) {
+        char *larger = realloc(client->lines, client->used + byte_count);
+        if (!larger) {
+            weir_tcp_abort(conn);
+            return;
+        }
+        client->lines = larger;
+        client->room = client->used + byte_count;
     }
-    memcpy(client->line + client->used, bytes, byte_count);
-    client->used += (unsigned)byte_count;
+    memcpy(client->lines + client->used, bytes, byte_count);
+    client->used += byte_count;
     post_lines(reactor, client);
 }
 
@@ -95,6 +105,7 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
     weir_post_resume_cancel(reactor, &client->waiter);
     worker->clients[client->place] = worker->clients[--worker->client_count];
     worker->clients[client->place]->place = client->place;
+    free(client->lines);
     free(client);
 }
 

@@ -2,9 +2,9 @@
  * fanout.c - market data: one UDP feed in, many TCP subscribers on all cores, one of them slow.
  * Try: fanout --port 7002 --cores 2; nc 127.0.0.1 7002; then printf 'EURUSD 1.08' | nc -u -w1 127.0.0.1 7002
  *
- * A datagram "SYMBOL PRICE" is posted to every reactor, keyed by its symbol, so prices of one symbol stay in order. A
- * subscriber that does not keep up loses old prices, not the newest, and nobody waits for it: each connection has at most
- * WINDOW_BYTES unsent, and skips until it has caught up; then it is told how many it missed.
+ * A datagram "SYMBOL PRICE" is posted to every reactor, keyed by its symbol, so prices of one symbol stay in order. Nobody
+ * waits for a subscriber that does not keep up: each connection has WINDOW_BYTES unsent, or a price more, and what comes
+ * then skips it until it has caught up; with the next price it is told how many it missed.
  */
 #include <errno.h>
 #include "example.h"

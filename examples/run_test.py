@@ -71,13 +71,26 @@ def cluster(cores, io):
         socks[3].sendall(b"to all\n")
         for sock in socks:
             read_until(sock, b"to all\n")
+        pasted = b"".join(b"line %d\n" % n for n in range(5000))  # many lines at once are lines as well
+        socks[3].sendall(pasted)
+        for sock in socks:
+            assert read_until(sock, b"line 4999\n") == pasted
+        socks[5].sendall(b"x" * 5000)  # one that is too long is not
+        try:
+            while socks[5].recv(65536):
+                pass
+        except ConnectionResetError:
+            pass
 
 
 def fanout(cores, io):
     with Server("fanout", cores, io) as server:
         feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         quick = [server.connect() for _ in range(6)]
-        slow = server.connect()
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(10)
+        slow.connect(("127.0.0.1", server.port))
         deadline = time.monotonic() + 10
         waiting = set(range(len(quick)))
         while waiting:  # connections are accepted some time after connect(): prices until each has had one
@@ -100,6 +113,16 @@ def fanout(cores, io):
             got = read_until(sock, b"LAST 1\n")
             numbers = [int(line.split()[1].rstrip(b"x")) for line in got.split(b"\n") if line.endswith(b"x")]
             assert numbers == sorted(numbers), "prices of one symbol out of order"
+        for sock in quick:
+            sock.close()
+        for n in range(60000):  # more than the kernel holds for one that does not read
+            feed.sendto(b"EURUSD %d" % n + b"x" * 200, ("127.0.0.1", server.port))
+            if n % 100 == 0:
+                time.sleep(0.001)
+        got = b""
+        while b"# missed" not in got:  # it has caught up, and is told with the next price
+            feed.sendto(b"EURUSD 1.0", ("127.0.0.1", server.port))
+            got = got[-16:] + slow.recv(1 << 20)
         slow.close()
 
 
