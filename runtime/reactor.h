@@ -71,6 +71,7 @@ struct weir_reactor {
     uint64_t spin_ns;               /* what the spin is worth just now */
     uint64_t drain_deadline_ns;
     struct weir_wheel_timer drain_timer; /* only ends a park */
+    struct weir_wheel_timer flush_timer; /* runtime/tcp.c: closing connections whose peer does not read */
     uint32_t file_ops;              /* under way */
     uint32_t work_jobs;
     uint32_t last_topic;            /* of the last dispatch, for the stall record */

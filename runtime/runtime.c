@@ -181,6 +181,7 @@ static int open_reactor(struct weir_runtime *runtime, uint32_t index, struct wei
     weir_list_init(&reactor->datagrams);
     weir_wheel_init(&reactor->wheel, 0);
     weir_wheel_timer_init(&reactor->drain_timer, drain_timer_fired);
+    weir_wheel_timer_init(&reactor->flush_timer, drain_timer_fired); /* runtime/tcp.c says what it does */
     uint64_t share_bytes = runtime->options.memory_bytes_max / runtime->reactor_count;
     int result = weir_buffers_init(&reactor->buffers, reactor->count, share_bytes);
     if (result == 0)

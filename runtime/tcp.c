@@ -15,9 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "runtime/address.h"
 #include "runtime/probe.h"
 #include "runtime/tcp_listen.h"
+
+#define FLUSH_STUCK_NS (30 * WEIR_S_NS)
+#define FLUSH_LOOK_NS WEIR_S_NS
 
 static void start_closing(struct weir_tcp *conn, int error);
 
@@ -395,6 +399,37 @@ void weir_tcp_resume(struct weir_tcp *conn)
     arm(conn);
 }
 
+/*
+ * A peer that never takes the rest may not keep us for ever: connections that flush stand at the front of the list, and while
+ * there are any, a timer looks whether bytes still leave.
+ */
+static void on_flush_timer(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    struct weir_reactor *reactor = WEIR_CONTAINER(timer, struct weir_reactor, flush_timer);
+    bool any = false;
+    WEIR_LIST_EACH_SAFE(node, &reactor->connections) {
+        struct weir_tcp *conn = WEIR_CONTAINER(node, struct weir_tcp, node);
+        if (conn->state != WEIR_TCP_FLUSHING && conn->state != WEIR_TCP_CLOSING)
+            break;
+        if (conn->state == WEIR_TCP_FLUSHING && weir_tcp_stuck_ns(conn) > FLUSH_STUCK_NS)
+            start_closing(conn, -ETIMEDOUT);
+        any |= conn->state == WEIR_TCP_FLUSHING;
+    }
+    if (any)
+        weir_wheel_arm(&reactor->wheel, timer, now_ns + FLUSH_LOOK_NS);
+}
+
+static void watch_flush(struct weir_tcp *conn)
+{
+    struct weir_reactor *reactor = conn->reactor;
+    weir_list_remove(&conn->node);
+    weir_list_push_front(&reactor->connections, &conn->node);
+    if (weir_wheel_armed(&reactor->flush_timer) || conn->outq.byte_count == 0)
+        return;
+    weir_wheel_timer_init(&reactor->flush_timer, on_flush_timer);
+    weir_wheel_arm(&reactor->wheel, &reactor->flush_timer, reactor->now_ns + FLUSH_LOOK_NS);
+}
+
 void weir_tcp_close(struct weir_tcp *conn)
 {
     if (conn->state == WEIR_TCP_CONNECTING)
@@ -403,6 +438,7 @@ void weir_tcp_close(struct weir_tcp *conn)
         return;
     conn->state = WEIR_TCP_FLUSHING;
     conn->corked = false;
+    watch_flush(conn);
     weir_io_cancel(conn->reactor->io, &conn->recv);
     arm(conn);
 }
@@ -450,11 +486,21 @@ void weir_tcp_local_name(const struct weir_tcp *conn, char *text, size_t text_by
     weir_address_print((struct sockaddr *)&address, byte_count, text, text_bytes);
 }
 
+/*
+ * What the peer sent before is still read and handled; the stream ends behind it, and that closes the connection as ever. To
+ * close at once would reset it: the peer would lose answers that it was owed, and events it was sure it had sent.
+ */
+static void drain_one(struct weir_tcp *conn)
+{
+    if (conn->state != WEIR_TCP_OPEN || shutdown(conn->fd, SHUT_RD) != 0) /* a simulated fd is refused: it closes */
+        weir_tcp_close(conn);
+}
+
 void weir_tcp_drain(struct weir_reactor *reactor)
 {
     weir_tcp_listeners_close(reactor);
     WEIR_LIST_EACH_SAFE(node, &reactor->connections)
-        weir_tcp_close(WEIR_CONTAINER(node, struct weir_tcp, node));
+        drain_one(WEIR_CONTAINER(node, struct weir_tcp, node));
 }
 
 void weir_tcp_abort_all(struct weir_reactor *reactor)

@@ -69,7 +69,8 @@ WEIR_API size_t weir_tcp_unsent_bytes(const struct weir_tcp *conn);
 WEIR_API void weir_tcp_pause(struct weir_tcp *conn);
 WEIR_API void weir_tcp_resume(struct weir_tcp *conn);
 
-WEIR_API void weir_tcp_close(struct weir_tcp *conn); /* send what is queued, then close */
+/* Send what is queued, then close. A peer that takes nothing of it for 30 s is given up: on_close says -ETIMEDOUT. */
+WEIR_API void weir_tcp_close(struct weir_tcp *conn);
 WEIR_API void weir_tcp_abort(struct weir_tcp *conn); /* drop what is queued, reset */
 
 WEIR_API void weir_tcp_set_context(struct weir_tcp *conn, void *context); /* at first: the one given to listen/connect */

@@ -52,6 +52,7 @@ struct net {
     uint32_t done_count;
     uint32_t served_opens;
     uint32_t served_closes;
+    uint32_t gave_up;
     uint64_t push_bytes; /* the server writes so much at once; 0: it echoes */
     bool patient;        /* a stop waits for slow peers as long as it takes */
 };
@@ -374,6 +375,51 @@ static int serve_push(struct weir_reactor *reactor, void *context)
     return weir_tcp_listen(reactor, "*:80", &handlers, NULL, context, &listener);
 }
 
+/* A close that its peer holds up: written, closed at once, and never read. */
+static void leave_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *context)
+{
+    push_open(reactor, conn, context);
+    weir_tcp_close(conn);
+}
+
+static void leave_close(struct weir_reactor *reactor, struct weir_tcp *conn, int error)
+{
+    struct net *net = weir_tcp_context(conn);
+    (void)reactor;
+    net->gave_up += error == -ETIMEDOUT;
+    net->served_closes++;
+}
+
+static int serve_and_leave(struct weir_reactor *reactor, void *context)
+{
+    static const struct weir_tcp_handlers handlers = {sizeof(handlers), leave_open, NULL, NULL,
+                                                      leave_close, NULL};
+    struct weir_tcp_listener *listener;
+    return weir_tcp_listen(reactor, "*:80", &handlers, NULL, context, &listener);
+}
+
+static bool all_left(void *context)
+{
+    struct net *net = context;
+    return net->served_opens == net->client_count && net->served_closes == net->client_count;
+}
+
+static void a_close_does_not_wait_for_ever_for_who_never_reads_on(struct sim *sim)
+{
+    struct net *net = open_net(sim, serve_and_leave, true);
+    open_clients(net, 1);
+    net->push_bytes = 1 << 20; /* more than all buffers on the way */
+    for (uint32_t i = 0; i < net->client_count; i++) {
+        net->clients[i].never_reads = i % 2 == 0;
+        net->clients[i].number = 0;
+        net->clients[i].total = net->push_bytes;
+        net->clients[i].written = net->push_bytes;
+    }
+    sim_reach(sim, all_left, net, STEPS);
+    SIM_EQUAL(sim, net->gave_up, (net->client_count + 1) / 2);
+    close_net(net);
+}
+
 static bool some_served(void *context)
 {
     struct net *net = context;
@@ -450,6 +496,7 @@ static void the_same_seed_is_the_same_run_on(struct sim *sim)
 SIM_SCENARIO(an_echo_loses_nothing_and_keeps_its_order)
 SIM_SCENARIO(until_a_reset_what_comes_is_what_was_sent)
 SIM_SCENARIO(peers_that_never_read_hold_up_nobody_else)
+SIM_SCENARIO(a_close_does_not_wait_for_ever_for_who_never_reads)
 SIM_SCENARIO(a_stop_flushes_what_was_written)
 SIM_SCENARIO(a_stop_at_any_time_ends)
 SIM_SCENARIO(the_same_seed_is_the_same_run)
@@ -460,6 +507,7 @@ int main(void)
         cmocka_unit_test(an_echo_loses_nothing_and_keeps_its_order),
         cmocka_unit_test(until_a_reset_what_comes_is_what_was_sent),
         cmocka_unit_test(peers_that_never_read_hold_up_nobody_else),
+        cmocka_unit_test(a_close_does_not_wait_for_ever_for_who_never_reads),
         cmocka_unit_test(a_stop_flushes_what_was_written),
         cmocka_unit_test(a_stop_at_any_time_ends),
         cmocka_unit_test(the_same_seed_is_the_same_run),
