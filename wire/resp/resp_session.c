@@ -103,8 +103,10 @@ void weir_resp_end(struct weir_resp_session *session)
         finish(session);
 }
 
+/* No more events come: on a busy topic there would always be something to be sent first. */
 void weir_resp_close(struct weir_resp_session *session)
 {
+    weir_resp_leave_all(session);
     session->closing = true;
     session->close_when_sent = true;
 }

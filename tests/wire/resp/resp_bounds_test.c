@@ -128,6 +128,42 @@ static void ids_are_found_in_any_order(void **state)
     fixture_close(f);
 }
 
+/* The first client of reactor 0. */
+static struct weir_resp_session *first_session(const struct fixture *f)
+{
+    return WEIR_CONTAINER(f->server->locals[0]->sessions.next, struct weir_resp_session, node);
+}
+
+/* Or a busy channel would keep the connection for ever. */
+static void who_has_quit_gets_no_more_events(void **state)
+{
+    (void)state;
+    enum { EVENTS = 400, EVENT_BYTES = 1000, ANSWER_BYTES_MAX = 1 << 20 };
+    struct fixture *f = fixture_open(&small_world, NULL, NULL);
+    int subscriber = client_of(f, 0), publisher = client_of(f, 0);
+    char request[EVENT_BYTES + 64], *got = malloc(ANSWER_BYTES_MAX);
+    say(f, subscriber, "SUBSCRIBE t\r\n");
+    (void)heard(f, subscriber);
+    struct weir_resp_session *session = first_session(f);
+    weir_tcp_cork(weir_resp_conn(session), true); /* so that events wait in its window */
+    sprintf(request, "PUBLISH t %0*d\r\n", EVENT_BYTES, 1);
+    for (int i = 0; i < EVENTS; i++)
+        answers(f, publisher, request, ":1\r\n");
+    assert_true(session->subscriber.window.count > 0);
+    say(f, subscriber, "QUIT\r\n");
+    settle(f);
+    answers(f, publisher, "PUBLISH t late\r\n", ":0\r\n");
+    weir_tcp_cork(weir_resp_conn(session), false);
+    size_t count = hear(f, subscriber, got, ANSWER_BYTES_MAX);
+    assert_true(count > (size_t)EVENTS * EVENT_BYTES);
+    assert_memory_equal(got + count - 5, "+OK\r\n", 5);
+    is_closed(f, subscriber);
+    free(got);
+    close(subscriber);
+    close(publisher);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +171,7 @@ int main(void)
         cmocka_unit_test(what_a_transaction_queues_is_bounded_by_the_reactors_memory),
         cmocka_unit_test(names_are_bounded_and_their_room_comes_back),
         cmocka_unit_test(ids_are_found_in_any_order),
+        cmocka_unit_test(who_has_quit_gets_no_more_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
