@@ -21,8 +21,7 @@ enum {
 };
 
 struct weir_slab {
-    struct weir_slab *next;
-    uint64_t spare; /* keeps what follows on 16 bytes */
+    _Alignas(WEIR_LINE_BYTES) struct weir_slab *next;
 };
 
 static_assert(offsetof(struct weir_delivery, task) == 0, "a task is its delivery");
@@ -53,7 +52,7 @@ void weir_events_deinit(struct weir_reactor *reactor)
 
 static char *new_slab(struct weir_events *events)
 {
-    struct weir_slab *slab = malloc(SLAB_BYTES);
+    struct weir_slab *slab = aligned_alloc(WEIR_LINE_BYTES, SLAB_BYTES);
     if (!slab)
         return NULL;
     slab->next = events->slabs;
@@ -74,6 +73,7 @@ static struct weir_posted *take_posted(struct weir_events *events)
     }
     struct weir_posted *posted = events->free;
     events->free = posted->next;
+    weir_posted_fetch(events->free);
     events->live++;
     return posted;
 }
@@ -116,6 +116,21 @@ static void give_delivery(struct weir_events *events, struct weir_delivery *deli
     events->free_deliveries = delivery;
 }
 
+/* Field by field: the event was written so just now, and narrow stores do not forward to the wide loads of a copy. */
+static void copy_event(struct weir_event *to, const struct weir_event *from)
+{
+    uint64_t id = from->id, cause_id = from->cause_id, key = from->key;
+    struct weir_topic topic = from->topic;
+    uint32_t bytes = from->body_bytes, flags = from->flags;
+    __asm__("" : "+r"(id), "+r"(cause_id), "+r"(key), "+r"(bytes), "+r"(flags), "+r"(topic.slot), "+r"(topic.generation));
+    to->id = id;
+    to->cause_id = cause_id;
+    to->topic = topic;
+    to->body_bytes = bytes;
+    to->flags = flags;
+    to->key = key;
+}
+
 int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *event, struct weir_buffer *buffer,
                      struct weir_posted **posted_out)
 {
@@ -126,7 +141,7 @@ int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *even
     struct weir_posted *posted = take_posted(events);
     if (!posted)
         return -ENOMEM;
-    posted->event = *event;
+    copy_event(&posted->event, event);
     posted->buffer = buffer;
     posted->number_max = UINT64_MAX;
     posted->holds = 1;
@@ -141,7 +156,7 @@ int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *even
         memcpy(posted->buffer->bytes, event->body, bytes);
     }
     if (!posted->buffer && bytes > 0)
-        memcpy(posted->inline_body, event->body, bytes);
+        weir_body_copy(posted->inline_body, event->body, bytes);
     posted->event.body = posted->buffer ? posted->buffer->bytes : posted->inline_body;
     *posted_out = posted;
     return 0;
@@ -260,6 +275,7 @@ void weir_topics_release(void *on, struct weir_task *first, struct weir_task *la
         struct weir_posted *posted = delivery->posted;
         struct weir_handler *handler = delivery->handler;
         task = task->next; /* of the last one: not looked at */
+        weir_line_fetch((uintptr_t)task);
         WEIR_ASSERT(handler->queued > 0);
         if (--handler->queued == 0 && handler->state != WEIR_HANDLER_LISTENING)
             weir_handlers_ask_to_settle(reactor);

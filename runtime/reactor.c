@@ -160,7 +160,7 @@ static bool may_park(struct weir_reactor *reactor)
 static void learn_from_park(struct weir_reactor *reactor, uint64_t parked_ns)
 {
     uint64_t most_ns = reactor->runtime->options.spin_ns_max;
-    if (parked_ns < most_ns)
+    if (parked_ns < 2 * most_ns) /* waking up is in it, and takes as long as the longest spin */
         reactor->spin_ns = reactor->spin_ns ? reactor->spin_ns * 2 : SPIN_NS_MIN;
     else
         reactor->spin_ns /= 2;
@@ -177,6 +177,7 @@ static bool steal_exposed(struct weir_reactor *reactor)
         return false;
     weir_record(&reactor->recorder, WEIR_RECORD_STEAL, 0, 0, 0, strands);
     WEIR_PROBE2(steal, reactor->index, strands);
+    reactor->spin_ns = reactor->runtime->options.spin_ns_max; /* where there was a backlog there is more */
     return true;
 }
 

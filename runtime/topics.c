@@ -91,7 +91,8 @@ static bool dispatch(struct weir_reactor *reactor, struct weir_posted *posted)
         return false;
     if (roster->queueing > 0 && weir_posted_deliver(reactor, roster, posted) < 0)
         return false;
-    if (!posted->emitted)
+    bool all_queue = roster->queueing > 0 && roster->queueing == roster->count;
+    if (!posted->emitted && !all_queue)
         tell(reactor, roster, &posted->event);
     weir_posted_drop(reactor, posted);
     return true;
@@ -164,6 +165,7 @@ static struct weir_posted *take_first(struct weir_events *events)
 {
     struct weir_posted *posted = events->first;
     events->first = posted->next;
+    weir_posted_fetch(events->first);
     events->waiting--;
     return posted;
 }

@@ -41,7 +41,7 @@ static void fill_defaults(struct weir_sched_options *options)
     if (options->turn_ns == 0)
         options->turn_ns = 500 * WEIR_US_NS;
     if (options->share_after_ns == 0)
-        options->share_after_ns = 50 * WEIR_US_NS;
+        options->share_after_ns = 10 * WEIR_US_NS;
     if (options->share_run_ns == 0)
         options->share_run_ns = 500;
 }
@@ -343,6 +343,8 @@ static uint32_t execute(struct weir_sched *sched, struct weir_strand *strand)
             break;
         }
         struct weir_task *next = task->next;
+        __builtin_prefetch(next); /* the last one's is anything: a prefetch does not mind */
+        __builtin_prefetch((const void *)((uintptr_t)next + WEIR_LINE_BYTES)); /* what it is about is not far */
         enum weir_verdict verdict = fn(context, task, on);
         WEIR_ASSERT(verdict == WEIR_TASK_DONE);
         task = next;

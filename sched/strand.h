@@ -119,7 +119,7 @@ struct weir_sched_options {
     uint64_t turn_ns;        /* likewise, looked at about every 10 us [500 us] */
     uint32_t run_tasks;      /* of one strand in a row, and of a stolen run [64] */
     uint32_t gather_tasks;   /* in one nameless strand [16] */
-    uint64_t share_after_ns; /* how old a backlog must be before it is shared [50 us] */
+    uint64_t share_after_ns; /* how old a backlog must be before it is shared [10 us] */
     uint64_t share_run_ns;   /* what a run must take on average to be worth the journey [500 ns] */
     uint32_t deque_cells;    /* power of two [256] */
     uint32_t strands_warm;   /* laid out by init [256] */

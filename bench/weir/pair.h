@@ -25,6 +25,7 @@ static inline void pair_open(struct pair *pair, bool no_steal, weir_start_fn on_
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
     options.reactor_count = 2;
     options.no_steal = no_steal;
+    options.spin_ns_max = 50 * 1000; /* the default with a CPU for each; whoever opens is pinned to one and cannot see two */
     options.on_start = on_start;
     options.context = context;
     if (weir_runtime_open(&options, &pair->runtime) != 0)

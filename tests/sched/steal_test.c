@@ -33,9 +33,9 @@ static void nothing_is_shared_while_nobody_is_hungry_or_the_backlog_is_young(voi
     for (uint32_t i = 0; i < 64; i++)
         post_keyed(bench, 0, &class, i);
     weir_sched_share(bench->seats[0].sched, bench->now_ns);
-    weir_sched_share(bench->seats[0].sched, bench->now_ns + 49000);
+    weir_sched_share(bench->seats[0].sched, bench->now_ns + 9000);
     assert_int_equal(counts(bench, 0).shared, 0); /* young */
-    weir_sched_share(bench->seats[0].sched, bench->now_ns + 50000);
+    weir_sched_share(bench->seats[0].sched, bench->now_ns + 10000);
     assert_int_equal(counts(bench, 0).shared, 32);
     bench_close(bench);
 }
