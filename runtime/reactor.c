@@ -103,7 +103,10 @@ void weir_reactor_read_clock(void *context)
         weir_watchdog_on_stall(reactor, now_ns - reactor->now_ns);
     reactor->busy_turn = false;
     reactor->now_ns = now_ns;
-    weir_store(&reactor->turn_since_ns, now_ns, relaxed); /* the watchdog's hint */
+    bool was_parked = weir_load(&reactor->turn_since_ns, relaxed) == 0; /* ours */
+    weir_store(&reactor->turn_since_ns, now_ns, relaxed);
+    if (was_parked)
+        weir_watchdog_on_unpark(reactor->runtime);
 }
 
 /* All that may be waiting, each kind in a bounded helping. */
@@ -206,7 +209,6 @@ static int park(struct weir_reactor *reactor, uint64_t timeout_ns)
     weir_store(&reactor->turn_since_ns, 0, relaxed); /* parked */
     int completed = weir_io_turn(reactor->io, wait_ns < timeout_ns ? wait_ns : timeout_ns);
     weir_mesh_awake(reactor->mesh, reactor->index);
-    weir_watchdog_on_unpark(reactor->runtime);
     learn_from_park(reactor, reactor->now_ns - from_ns);
     if (completed < 0)
         return completed;

@@ -1,8 +1,12 @@
 /*
  * runtime/watchdog.c - see the header. Costs an awake reactor one relaxed store a turn.
  *
- * Its own sleep is a futex word: 0 looking, 1 asleep because every reactor is parked. A reactor that unparks and reads 1
- * sets 0 and wakes it. The word is a hint: a wake that comes late only delays the first look.
+ * Its own sleep is a futex word: 0 looking, 1 asleep because every reactor is parked. As in ring/sleep.h:
+ *
+ *     watchdog                                   reactor that unparks
+ *     word = 1                                   turn_since_ns = now
+ *     fence seq_cst                              fence seq_cst
+ *     all parked still? sleep                    word 1? set 0 and wake
  */
 #include "runtime/watchdog.h"
 
@@ -96,7 +100,9 @@ static void *watch(void *context)
     while (weir_load(&runtime->watchdog_state, acquire) != ENDING) {
         uint32_t expected = LOOKING;
         if (all_parked(runtime) && weir_compare_exchange(&runtime->watchdog_state, &expected, ASLEEP, relaxed)) {
-            futex_wait(&runtime->watchdog_state, ASLEEP, UINT64_MAX);
+            weir_fence(seq_cst);
+            if (all_parked(runtime))
+                futex_wait(&runtime->watchdog_state, ASLEEP, UINT64_MAX);
             expected = ASLEEP;
             weir_compare_exchange(&runtime->watchdog_state, &expected, LOOKING, relaxed);
         }
@@ -137,6 +143,7 @@ void weir_watchdog_on_stall(struct weir_reactor *reactor, uint64_t took_ns)
 
 void weir_watchdog_on_unpark(struct weir_runtime *runtime)
 {
+    weir_fence(seq_cst);
     if (weir_load(&runtime->watchdog_state, relaxed) != ASLEEP) /* read-mostly: only the first of a busy time writes */
         return;
     uint32_t expected = ASLEEP;
