@@ -112,10 +112,18 @@ static bool worth_sharing(const struct weir_sched *sched, uint64_t now_ns)
            sched->run_time_ns >= sched->options.share_run_ns * sched->run_count;
 }
 
+/* Somebody is hungry, or works for us just now and will be again: what he finds when he is done need not wait for our
+ * next look. */
+static bool somebody_takes(const struct weir_sched *sched)
+{
+    return weir_load(&sched->options.hub->hungry, relaxed) > 0 || /* a hint */
+           sched->away_count > weir_deque_count(sched->deque);
+}
+
 bool weir_sched_share(struct weir_sched *sched, uint64_t now_ns)
 {
     note_backlog(sched, now_ns);
-    if (!sched->stealing || weir_load(&sched->options.hub->hungry, relaxed) == 0) /* a hint */
+    if (!sched->stealing || !somebody_takes(sched))
         return false;
     if (worth_sharing(sched, now_ns)) {
         uint32_t want = exposure_wanted(sched);
