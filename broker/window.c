@@ -262,9 +262,9 @@ static void let_wait(struct weir_subscriber *subscriber, struct weir_buffer *buf
 void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buffer *buffer, const uint8_t *bytes,
                              uint32_t byte_count, const struct weir_policy *policy)
 {
-    if (subscriber->evicted)
-        return;
     struct weir_tcp *conn = subscriber->conn;
+    if (subscriber->evicted || conn->state != WEIR_TCP_OPEN) /* closing: nothing is owed */
+        return;
     if (!subscriber->pausing_since_ns) /* a wait is judged by the policy it began under */
         subscriber->policy = policy;
     subscriber->delivered_count++;
@@ -274,7 +274,7 @@ void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buf
         return;
     }
     int result = weir_tcp_share(conn, buffer, bytes, byte_count);
-    if (result < 0 && result != -EPIPE) /* closing already: nothing is owed */
+    if (result < 0)
         out_of_memory(subscriber);
     if (unsent + byte_count > WEIR_WINDOW_WATCHED_BYTES)
         watch(subscriber);
@@ -331,6 +331,8 @@ static void check(struct weir_subscriber *subscriber)
         weir_subscriber_evict(subscriber, "no progress");
         return;
     }
+    if (subscriber->conn->state != WEIR_TCP_OPEN)
+        stop_pausing(subscriber); /* what waits in the window will not be sent */
     if (subscriber->pausing_since_ns)
         lose_patience(subscriber);
     if (subscriber->pausing_since_ns && policy->action == WEIR_POLICY_PAUSE && now_ns - subscriber->pausing_since_ns > policy->pause_deadline_ns) {

@@ -267,6 +267,25 @@ static void publishers_go_on_when_the_one_they_waited_for_is_gone(void **state)
     fixture_close(f);
 }
 
+/* It has said that it will send no more, so it is closed as soon as it has taken what was sent before. */
+static void nobody_waits_for_one_that_is_leaving(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with(WEIR_POLICY_PAUSE, 1 << 20);
+    struct client *slow = client_open(f, 0);
+    struct publisher publisher;
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    assert_true(flood(f, 0, 20000) < 20000); /* the kernel's buffers are full as well */
+    start_publisher(&publisher, f);
+    weir_tcp_close(slow->subscriber.conn);
+    for (int i = 0; i < 2000 && publisher.left > 0; i++)
+        weir_reactor_run_once(f->reactors[0], 1000000);
+    assert_int_equal(publisher.left, 0);
+    assert_string_equal(slow->evicted_why, "");
+    fixture_close(f);
+}
+
 /* One event of `body_bytes`. */
 static int publish_one(struct fixture *f, const char *name, size_t body_bytes)
 {
@@ -431,6 +450,7 @@ int main(void)
         cmocka_unit_test(memory_comes_back_when_a_slow_subscriber_goes),
         cmocka_unit_test(publishers_go_on_when_the_one_they_waited_for_unsubscribes),
         cmocka_unit_test(publishers_go_on_when_the_one_they_waited_for_is_gone),
+        cmocka_unit_test(nobody_waits_for_one_that_is_leaving),
         cmocka_unit_test(a_pause_ends_though_little_waits_and_the_window_is_empty),
         cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
         cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
