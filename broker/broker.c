@@ -196,7 +196,7 @@ static int join(struct weir_subscriber *subscriber, enum weir_name_kind kind, st
 int weir_broker_subscribe(struct weir_subscriber *subscriber, enum weir_name_kind kind, struct weir_slice name,
                           bool *changed_out)
 {
-    if (name.byte_count > WEIR_NAME_BYTES_MAX)
+    if (name.byte_count > (kind == WEIR_NAME_PATTERN ? WEIR_PATTERN_BYTES_MAX : WEIR_NAME_BYTES_MAX))
         return -ENAMETOOLONG;
     *changed_out = !find_held(subscriber, kind, name);
     if (!*changed_out)

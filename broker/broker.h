@@ -32,7 +32,8 @@ struct weir_tcp;
 
 enum weir_name_kind { WEIR_NAME_TOPIC, WEIR_NAME_PATTERN, WEIR_NAME_SHARD, WEIR_NAME_KINDS };
 
-enum { WEIR_NAME_BYTES_MAX = 1 << 20 };
+/* A match may cost their product: so long a name against so long a pattern takes a tenth of a second. */
+enum { WEIR_NAME_BYTES_MAX = 1 << 16, WEIR_PATTERN_BYTES_MAX = 1 << 10 };
 
 struct weir_slice {
     const uint8_t *bytes;
@@ -92,7 +93,8 @@ bool weir_broker_installed(struct weir_subscriber *subscriber);
  * Publish to every subscriber everywhere; `publication` is read before the call returns.
  * receivers_out  topic's subscribers plus one for each matching pattern's, on all reactors
  * Returns 0; -EAGAIN: a reactor on the way has no credit, or a subscriber with policy `pause` is full: nothing was
- * published, `waiter` (may be NULL) is called once when it is worth trying again; -ENOMEM: likewise nothing, no call.
+ * published, `waiter` (may be NULL) is called once when it is worth trying again; -ENOMEM, -ENAMETOOLONG: likewise
+ * nothing, no call.
  */
 struct weir_publish_waiter {
     struct weir_waiter waiter; /* fill resume and context */

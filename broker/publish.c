@@ -232,6 +232,8 @@ static int must_wait(struct weir_part *part, const struct route *route, struct w
 int weir_broker_publish(struct weir_part *part, const struct weir_publication *publication,
                         struct weir_publish_waiter *waiter, uint64_t *receivers_out)
 {
+    if (publication->name.byte_count > WEIR_NAME_BYTES_MAX)
+        return -ENAMETOOLONG;
     struct route route = find_route(part, publication);
     uint32_t others = remote_count(part->reactor, &route.present);
     if (others > 0 || weir_reactor_set_any(&route.paused)) {

@@ -17,6 +17,8 @@
 static const char no_channel[] =
     "NOPERM this user has no permissions to access one of the channels used as arguments";
 
+static const char too_long[] = "ERR channel name or pattern too long";
+
 /* ---- counts, installation ---- */
 
 bool weir_resp_subscribed(const struct weir_resp_session *session)
@@ -73,7 +75,7 @@ static void subscribe_one(struct weir_resp_session *session, enum weir_name_kind
     if (result == 0)
         confirm(session, word, &name, shown_count(session, kind));
     else
-        weir_resp_fail(session, result == -ENAMETOOLONG ? "ERR channel name too long"
+        weir_resp_fail(session, result == -ENAMETOOLONG ? too_long
                                                         : "OOM no memory for a subscription");
 }
 
@@ -263,7 +265,8 @@ static enum weir_resp_outcome publish(struct weir_resp_session *session,
     if (result == 0)
         weir_resp_write_integer(weir_resp_out(session), (int64_t)receivers);
     else
-        weir_resp_fail(session, "OOM no memory for this message");
+        weir_resp_fail(session,
+                       result == -ENAMETOOLONG ? too_long : "OOM no memory for this message");
     return WEIR_RESP_DONE;
 }
 
@@ -317,6 +320,10 @@ static enum weir_resp_outcome list_names(struct weir_resp_session *session,
     if (command->arg_count > 3) {
         weir_resp_failf(session, "ERR wrong number of arguments for '%s' command",
                         session->last->name);
+        return WEIR_RESP_DONE;
+    }
+    if (command->arg_count == 3 && command->args[2].count > WEIR_PATTERN_BYTES_MAX) {
+        weir_resp_fail(session, too_long);
         return WEIR_RESP_DONE;
     }
     if (command->arg_count == 3)

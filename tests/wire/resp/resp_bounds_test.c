@@ -164,6 +164,35 @@ static void who_has_quit_gets_no_more_events(void **state)
     fixture_close(f);
 }
 
+/* Matching costs the product of both: without a bound one client stops a reactor for minutes. */
+static void names_and_patterns_have_a_length(void **state)
+{
+    (void)state;
+    static const char refusal[] = "-ERR channel name or pattern too long\r\n";
+    enum { LONG_BYTES = 70000 };
+    static const char *const asked[] = {"PSUBSCRIBE", "PUBSUB CHANNELS"};
+    struct fixture *f = fixture_open(&small_world, NULL, NULL);
+    int fd = client_of(f, 0);
+    char *request = malloc(LONG_BYTES + 64), *stars = malloc(LONG_BYTES);
+    memset(stars, 'a', LONG_BYTES);
+    for (int i = 0; i < 2; i++) {
+        sprintf(request, "%s *%.*s\r\n", asked[i], WEIR_PATTERN_BYTES_MAX, stars);
+        answers(f, fd, request, refusal);
+    }
+    sprintf(request, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%.*s\r\n$1\r\nx\r\n", LONG_BYTES, LONG_BYTES,
+            stars);
+    answers(f, fd, request, refusal);
+    sprintf(request, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%.*s\r\n$1\r\nx\r\n", WEIR_NAME_BYTES_MAX,
+            WEIR_NAME_BYTES_MAX, stars);
+    answers(f, fd, request, ":0\r\n");
+    sprintf(request, "*2\r\n$9\r\nSUBSCRIBE\r\n$%d\r\n%.*s\r\n", LONG_BYTES, LONG_BYTES, stars);
+    answers(f, fd, request, refusal);
+    free(request);
+    free(stars);
+    close(fd);
+    fixture_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +201,7 @@ int main(void)
         cmocka_unit_test(names_are_bounded_and_their_room_comes_back),
         cmocka_unit_test(ids_are_found_in_any_order),
         cmocka_unit_test(who_has_quit_gets_no_more_events),
+        cmocka_unit_test(names_and_patterns_have_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
