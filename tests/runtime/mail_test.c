@@ -1,0 +1,167 @@
+/* tests/runtime/mail_test.c - messages between reactors: shown at the end of a turn, refused without credit, resumed in order. */
+#include "tests/runtime/topic_fixture.h"
+
+#include "runtime/mail.h"
+#include "runtime/reactor.h"
+#include "runtime/runtime.h"
+
+enum { MAIL_NUMBERED = WEIR_MAIL_BROKER, WAITERS = 5 };
+
+struct post_office {
+    struct fixture fixture;
+    uint64_t next[2][2]; /* [to][from] */
+};
+
+static struct post_office office;
+
+static void on_numbered(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail)
+{
+    assert_int_equal(mail->type, MAIL_NUMBERED);
+    assert_int_equal(mail->words[0], office.next[reactor->index][from]++);
+}
+
+static void open_office(void)
+{
+    memset(&office, 0, sizeof office);
+    struct weir_runtime_options options = plain_options(2);
+    options.log = keep_line;
+    options.log_context = &office.fixture;
+    assert_int_equal(weir_runtime_open(&options, &office.fixture.runtime), 0);
+    office.fixture.reactor = weir_runtime_reactor(office.fixture.runtime, 0);
+    weir_mail_handle(office.fixture.runtime, MAIL_NUMBERED, on_numbered);
+    settle(&office.fixture);
+}
+
+static bool send_numbered(uint32_t from, uint64_t number)
+{
+    struct weir_mail *mail = weir_mail_reserve(reactor_at(&office.fixture, from), 1 - from, MAIL_NUMBERED, WEIR_LANE_REQUEST);
+    if (mail)
+        mail->words[0] = number;
+    return mail != NULL;
+}
+
+static uint64_t fill(uint32_t from, uint64_t number)
+{
+    while (send_numbered(from, number))
+        number++;
+    return number;
+}
+
+static void mail_is_shown_when_the_turn_ends(void **state)
+{
+    (void)state;
+    open_office();
+    assert_true(send_numbered(0, 0));
+    turn(&office.fixture, 1);
+    assert_int_equal(office.next[1][0], 0);
+    turn(&office.fixture, 0);
+    turn(&office.fixture, 1);
+    assert_int_equal(office.next[1][0], 1);
+    close_fixture(&office.fixture);
+}
+
+static void a_full_ring_refuses_and_counts(void **state)
+{
+    (void)state;
+    open_office();
+    uint64_t sent = fill(0, 0);
+    assert_true(sent > 0);
+    assert_int_equal(weir_mail_credit(office.fixture.reactor, 1), 0);
+    assert_true(office.fixture.reactor->counters.mail_full > 0);
+    uint64_t back = fill(1, 0); /* the other way is another ring */
+    assert_int_equal(back, sent);
+    settle(&office.fixture);
+    assert_int_equal(office.next[1][0], sent);
+    assert_int_equal(office.next[0][1], back);
+    assert_int_equal(weir_mail_credit(office.fixture.reactor, 1), sent);
+    close_fixture(&office.fixture);
+}
+
+static void a_reply_finds_room_where_a_request_does_not(void **state)
+{
+    (void)state;
+    open_office();
+    uint64_t sent = fill(0, 0);
+    struct weir_mail *reply = weir_mail_reserve(office.fixture.reactor, 1, MAIL_NUMBERED, WEIR_LANE_REPLY);
+    assert_non_null(reply);
+    reply->words[0] = sent;
+    settle(&office.fixture);
+    assert_int_equal(office.next[1][0], sent + 1);
+    close_fixture(&office.fixture);
+}
+
+struct waiting {
+    struct weir_waiter waiter;
+    char letter;
+    bool again; /* waits once more when it is resumed */
+};
+
+static struct trail trail;
+
+static void on_resumed(struct weir_reactor *reactor, void *context)
+{
+    struct waiting *waiting = context;
+    leave(&trail, waiting->letter);
+    assert_true(weir_mail_credit(reactor, 1) > 0);
+    if (!waiting->again)
+        return;
+    waiting->again = false;
+    weir_mail_wait(reactor, 1, &waiting->waiter);
+}
+
+static void who_waits_is_resumed_in_order_once_there_is_credit(void **state)
+{
+    (void)state;
+    struct waiting waiting[WAITERS] = {{{0}, 0, false}};
+    memset(&trail, 0, sizeof trail);
+    open_office();
+    fill(0, 0);
+    for (int i = 0; i < WAITERS; i++) {
+        waiting[i] = (struct waiting){{.resume = on_resumed, .context = &waiting[i]}, (char)('a' + i), i == 1};
+        weir_mail_wait(office.fixture.reactor, 1, &waiting[i].waiter);
+    }
+    weir_mail_wait_cancel(office.fixture.reactor, &waiting[2].waiter);
+    weir_mail_wait_cancel(office.fixture.reactor, &waiting[2].waiter);
+    for (int i = 0; i < 5; i++)
+        turn(&office.fixture, 0);
+    assert_string_equal(trail.text, ""); /* nobody has taken anything */
+    settle(&office.fixture);
+    assert_string_equal(trail.text, "abdeb");
+    assert_int_equal(office.fixture.reactor->waiting_count, 0);
+    close_fixture(&office.fixture);
+}
+
+static void note_call(struct weir_reactor *reactor, void *context)
+{
+    leave(context, (char)('0' + reactor->index));
+}
+
+static void a_call_runs_there_and_here_at_once(void **state)
+{
+    (void)state;
+    memset(&trail, 0, sizeof trail);
+    open_office();
+    assert_int_equal(weir_mail_call(office.fixture.reactor, 0, note_call, &trail), 0);
+    assert_string_equal(trail.text, "0");
+    assert_int_equal(weir_mail_call(office.fixture.reactor, 1, note_call, &trail), 0);
+    assert_string_equal(trail.text, "0");
+    settle(&office.fixture);
+    assert_string_equal(trail.text, "01");
+    fill(0, 0);
+    assert_int_equal(weir_mail_call(office.fixture.reactor, 1, note_call, &trail), -EAGAIN);
+    settle(&office.fixture);
+    assert_string_equal(trail.text, "01");
+    close_fixture(&office.fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mail_is_shown_when_the_turn_ends),
+        cmocka_unit_test(a_full_ring_refuses_and_counts),
+        cmocka_unit_test(a_reply_finds_room_where_a_request_does_not),
+        cmocka_unit_test(who_waits_is_resumed_in_order_once_there_is_credit),
+        cmocka_unit_test(a_call_runs_there_and_here_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
