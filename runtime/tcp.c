@@ -121,20 +121,13 @@ static void deliver(struct weir_tcp *conn, const void *bytes, size_t byte_count)
         conn->shape->handlers.on_data(conn->reactor, conn, bytes, byte_count);
 }
 
-static void end(struct weir_tcp *conn)
-{
-    weir_tcp_close(conn);
-    if (conn->shape->handlers.on_end)
-        conn->shape->handlers.on_end(conn->reactor, conn);
-}
-
 /* The peer will send no more. What we owe it is still sent. */
 static void on_stream_end(struct weir_tcp *conn)
 {
     conn->ended = true;
     if (conn->held_bytes > 0 || conn->paused || conn->state != WEIR_TCP_OPEN)
         return; /* the hook closes it when it is read again and has had its bytes */
-    end(conn);
+    weir_tcp_close(conn);
 }
 
 static void on_recv(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
@@ -210,7 +203,7 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
     if (conn->state == WEIR_TCP_OPEN && !conn->paused && conn->held_bytes > 0)
         hand_over_held(conn);
     if (conn->state == WEIR_TCP_OPEN && conn->ended && !conn->paused && conn->held_bytes == 0)
-        end(conn);
+        weir_tcp_close(conn);
     if (conn->state == WEIR_TCP_OPEN)
         start_recv(conn);
     if (conn->state == WEIR_TCP_OPEN || conn->state == WEIR_TCP_FLUSHING)

@@ -2,7 +2,7 @@
  * weir/tcp.h - stream connections: TCP and Unix sockets, in and out.
  *
  * A connection lives on the reactor that accepted or opened it. Handlers run there. The order of its
- * callbacks: on_open, then on_data and on_drain in any number, perhaps on_end, then on_close, once, last.
+ * callbacks: on_open, then on_data and on_drain in any number, then on_close, once, last.
  *
  * Lifetime
  *  1. `conn` is valid from on_open until on_close returns.
@@ -27,8 +27,6 @@ struct weir_tcp_handlers {
     void (*on_drain)(struct weir_reactor *reactor, struct weir_tcp *conn); /* the last unsent byte has left */
     /* error: 0 the peer ended the stream or we closed; else a negative errno. */
     void (*on_close)(struct weir_reactor *reactor, struct weir_tcp *conn, int error);
-    /* The peer has sent its last byte: the connection closes by itself, as by weir_tcp_close. */
-    void (*on_end)(struct weir_reactor *reactor, struct weir_tcp *conn);
 };
 
 struct weir_tcp_options {

@@ -110,7 +110,7 @@ static void echo_close(struct weir_reactor *reactor, struct weir_tcp *conn, int 
 static int serve(struct weir_reactor *reactor, void *context)
 {
     static const struct weir_tcp_handlers handlers = {sizeof(handlers), echo_open, echo_data,
-                                                      echo_drain, echo_close, NULL};
+                                                      echo_drain, echo_close};
     struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
     struct weir_tcp_listener *listener;
     options.unsent_bytes_max = 8192;
@@ -211,7 +211,7 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
 static void go(struct weir_reactor *reactor, struct weir_timer *timer, void *context)
 {
     static const struct weir_tcp_handlers handlers = {sizeof(handlers), on_open, on_data, on_drain,
-                                                      on_close, NULL};
+                                                      on_close};
     struct client *client = context;
     struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
     struct weir_tcp *conn;
@@ -370,7 +370,7 @@ static void push_close(struct weir_reactor *reactor, struct weir_tcp *conn, int 
 static int serve_push(struct weir_reactor *reactor, void *context)
 {
     static const struct weir_tcp_handlers handlers = {sizeof(handlers), push_open, NULL, NULL,
-                                                      push_close, NULL};
+                                                      push_close};
     struct weir_tcp_listener *listener;
     return weir_tcp_listen(reactor, "*:80", &handlers, NULL, context, &listener);
 }
@@ -393,7 +393,7 @@ static void leave_close(struct weir_reactor *reactor, struct weir_tcp *conn, int
 static int serve_and_leave(struct weir_reactor *reactor, void *context)
 {
     static const struct weir_tcp_handlers handlers = {sizeof(handlers), leave_open, NULL, NULL,
-                                                      leave_close, NULL};
+                                                      leave_close};
     struct weir_tcp_listener *listener;
     return weir_tcp_listen(reactor, "*:80", &handlers, NULL, context, &listener);
 }

@@ -126,8 +126,6 @@ struct weir_resp_local {
     struct weir_resp_writer out;
     struct weir_resp_parser parser; /* for input that comes to a session without a rest */
     struct weir_resp_counters counters;
-    struct weir_wheel_timer sweep; /* connections that are closing and never get there */
-    uint64_t sweep_left;           /* sessions to look at until it ends */
     size_t mark;                   /* of the output: where this request's answer begins */
     bool muting;                   /* it will not be sent */
     bool in_batch;                 /* between weir_resp_begin and weir_resp_end */

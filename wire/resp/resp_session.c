@@ -13,9 +13,6 @@
 #include "base/assert.h"
 #include "wire/resp/resp_command.h"
 
-enum { SWEEP_SESSIONS_MAX = 2048 }; /* looked at in each step of a sweep */
-#define SWEEP_NS UINT64_C(1000000000)
-#define CLOSING_NS_MAX UINT64_C(10000000000) /* a closing connection whose peer reads nothing */
 #define UNSENT_BYTES_MAX (UINT64_C(1) << 30)
 
 static struct weir_resp_session *of_conn(const struct weir_tcp *conn)
@@ -31,51 +28,6 @@ struct weir_resp_session *weir_resp_of_subscriber(struct weir_subscriber *subscr
 bool weir_resp_open(const struct weir_resp_session *session)
 {
     return weir_resp_conn(session)->state == WEIR_TCP_OPEN;
-}
-
-/* ---- the end of a client ---- */
-
-static bool never_ends(const struct weir_tcp *conn)
-{
-    return conn->state == WEIR_TCP_FLUSHING && weir_tcp_stuck_ns(conn) > CLOSING_NS_MAX;
-}
-
-/*
- * A peer that reads nothing could keep a closing connection for ever. A part of the clients each
- * time, and no more once a whole round has met no closing one: who is only idle costs no time.
- */
-static void on_sweep(struct weir_wheel_timer *timer, uint64_t now_ns)
-{
-    struct weir_resp_local *local = WEIR_CONTAINER(timer, struct weir_resp_local, sweep);
-    for (uint32_t i = 0; i < SWEEP_SESSIONS_MAX && local->sweep_left > 0; i++) {
-        struct weir_list *node = weir_list_pop_front(&local->sessions);
-        if (!node)
-            return;
-        struct weir_resp_session *session = WEIR_CONTAINER(node, struct weir_resp_session, node);
-        weir_list_push_back(&local->sessions, node);
-        local->sweep_left--;
-        if (weir_resp_conn(session)->state == WEIR_TCP_FLUSHING)
-            local->sweep_left = local->counters.clients;
-        if (never_ends(weir_resp_conn(session)))
-            weir_resp_abort(session, "closing, and the peer does not read");
-    }
-    if (local->sweep_left > 0)
-        weir_wheel_arm(&local->reactor->wheel, timer, now_ns + SWEEP_NS);
-}
-
-/* A client is closing: see that it gets there. */
-static void watch_the_end(struct weir_resp_local *local)
-{
-    local->sweep_left = local->counters.clients;
-    if (!weir_wheel_armed(&local->sweep))
-        weir_wheel_arm(&local->reactor->wheel, &local->sweep, local->reactor->now_ns + SWEEP_NS);
-}
-
-static void finish(struct weir_resp_session *session)
-{
-    weir_tcp_close(weir_resp_conn(session));
-    if (weir_tcp_unsent_bytes(weir_resp_conn(session)) > 0)
-        watch_the_end(session->local);
 }
 
 void weir_resp_begin(struct weir_resp_session *session)
@@ -100,7 +52,7 @@ void weir_resp_end(struct weir_resp_session *session)
     weir_resp_out_trim(&local->out);
     local->in_batch = false;
     if (session->close_when_sent && session->subscriber.window.count == 0)
-        finish(session);
+        weir_tcp_close(weir_resp_conn(session));
 }
 
 /* No more events come: on a busy topic there would always be something to be sent first. */
@@ -208,14 +160,6 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
     local->counters.clients++;
 }
 
-static void on_end(struct weir_reactor *reactor, struct weir_tcp *conn)
-{
-    (void)reactor;
-    struct weir_resp_session *session = of_conn(conn);
-    if (session && weir_tcp_unsent_bytes(conn) > 0)
-        watch_the_end(session->local);
-}
-
 static void on_data(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes,
                     size_t byte_count)
 {
@@ -236,7 +180,7 @@ static void on_drain(struct weir_reactor *reactor, struct weir_tcp *conn)
     if (waiting == 0)
         session->reply_bytes = 0;
     if (session->close_when_sent && session->subscriber.window.count == 0)
-        finish(session);
+        weir_tcp_close(weir_resp_conn(session));
     else if ((session->holds & WEIR_RESP_HOLD_REPLIES) &&
              waiting <= session->local->server->settings.reply_bytes_max / 2)
         weir_resp_release(session, WEIR_RESP_HOLD_REPLIES);
@@ -283,7 +227,6 @@ static struct weir_resp_local *local_of(struct weir_resp_server *server,
     local->opened_ns = reactor->now_ns;
     weir_list_init(&local->sessions);
     weir_resp_parser_init(&local->parser);
-    weir_wheel_timer_init(&local->sweep, on_sweep);
     if (weir_resp_out_open(&local->out) < 0) {
         free(local);
         return NULL;
@@ -301,7 +244,6 @@ int weir_resp_listen(struct weir_resp_server *server, struct weir_reactor *react
         .on_data = on_data,
         .on_drain = on_drain,
         .on_close = on_close,
-        .on_end = on_end,
     };
     /* Reactor 0 comes first and finds out whether the port is free; the others share it with reactor 0. */
     struct weir_tcp_options options = {.size = sizeof options,
