@@ -316,3 +316,16 @@ const struct weir_part_counters *weir_part_counters(const struct weir_part *part
 {
     return &part->counters;
 }
+
+uint64_t weir_part_observed_count(const struct weir_part *part)
+{
+    struct weir_limit_counts counts;
+    uint64_t count = 0;
+    if (!part->limit)
+        return 0;
+    weir_limit_counts(part->limit, &counts);
+    for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++)
+        if (part->broker->limits->rules[level].mode == WEIR_LIMIT_OBSERVE)
+            count += counts.denied[level];
+    return count;
+}

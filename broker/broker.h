@@ -121,5 +121,7 @@ struct weir_part_counters {
     uint64_t subscribers, windowed_bytes;
 };
 const struct weir_part_counters *weir_part_counters(const struct weir_part *part);
+/* Publishes that limits in observe mode would have refused. */
+uint64_t weir_part_observed_count(const struct weir_part *part);
 
 #endif

@@ -35,6 +35,7 @@ static const char *const section_names[SECTIONS] = {
 
 struct share {
     struct weir_part_counters part;
+    uint64_t throttled_observed;
     struct weir_reactor_counters reactor;
     struct weir_resp_counters resp;
     uint64_t memory_bytes_max;
@@ -58,8 +59,10 @@ static void on_each(struct weir_reactor *reactor, struct weir_text *text, void *
     const struct info *info = context;
     const struct weir_resp_server *server = info->asked.server;
     struct share share = {.memory_bytes_max = reactor->buffers.bytes_max};
-    if (weir_part(reactor))
+    if (weir_part(reactor)) {
         share.part = *weir_part_counters(weir_part(reactor));
+        share.throttled_observed = weir_part_observed_count(weir_part(reactor));
+    }
     share.resp = weir_resp_counters(server, reactor);
     weir_reactor_counters_read(reactor, &share.reactor);
     share.ring_slots = weir_mesh_slots(reactor->mesh);
@@ -89,6 +92,7 @@ static struct share total(const struct share *shares, uint32_t count)
         ADD_UP(&sum.reactor, &shares[i].reactor);
         ADD_UP(&sum.resp, &shares[i].resp);
         sum.memory_bytes_max += shares[i].memory_bytes_max;
+        sum.throttled_observed += shares[i].throttled_observed;
     }
     memcpy(sum.io, shares[0].io, sizeof sum.io);
     return sum;
@@ -243,6 +247,7 @@ static const struct named counters[] = {
     PART(publishes_waited),
     PART(throttled_delay),
     PART(throttled_reject),
+    {"throttled_observed", offsetof(struct share, throttled_observed)},
     PART(installs_sent),
     PART(installs_received),
     PART(subscribers),
