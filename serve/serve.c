@@ -28,7 +28,13 @@
 #include "serve/logger.h"
 #include "serve/options.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, SAME_ASKING_MS = 200 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    SAME_ASKING_MS = 200,
+    LISTEN_TRIES = 20,
+    LISTEN_AGAIN_MS = 25
+};
 
 struct server {
     struct settings settings;
@@ -85,6 +91,22 @@ static const char *reason(int error)
     }
 }
 
+/*
+ * The kernel lets the sockets of a killed io_uring go some time after the process: a restart must not find its own port
+ * taken. Others wait in vain, half a second.
+ */
+static int listen_patiently(struct server *server, struct weir_reactor *reactor,
+                            const char *address, struct weir_tcp_listener **listener_out)
+{
+    const struct timespec pause = {.tv_nsec = LISTEN_AGAIN_MS * 1000000};
+    int result = weir_resp_listen(server->resp, reactor, address, listener_out);
+    for (uint32_t i = 0; result == -EADDRINUSE && i < LISTEN_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        result = weir_resp_listen(server->resp, reactor, address, listener_out);
+    }
+    return result;
+}
+
 static int listen_on(struct server *server, struct weir_reactor *reactor, uint32_t place)
 {
     const char *address = server->settings.addresses[place];
@@ -93,7 +115,7 @@ static int listen_on(struct server *server, struct weir_reactor *reactor, uint32
     if (local && !first)
         return 0; /* a path has one listener */
     struct weir_tcp_listener *listener;
-    int result = weir_resp_listen(server->resp, reactor, server->redis[place], &listener);
+    int result = listen_patiently(server, reactor, server->redis[place], &listener);
     if (result < 0) {
         if (first)
             logger_say(&server->logger, WEIR_LOG_ERROR,

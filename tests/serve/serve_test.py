@@ -131,6 +131,14 @@ class Listening(unittest.TestCase):
         with Weir(port=port) as second:
             self.assertEqual(second.port(), port)
 
+    def test_a_killed_servers_port_is_free_for_the_next(self):
+        with Weir() as first:
+            port = first.port()
+            self.assertEqual(Client(port).call("PING"), "PONG")
+            first.stop(signal.SIGKILL)
+        with Weir(port=port) as second:
+            self.assertEqual(second.port(), port)
+
     def test_a_dead_servers_socket_path_is_taken_over_a_living_ones_is_not(self):
         with tempfile.TemporaryDirectory() as folder:
             address = "unix:%s/s" % folder
