@@ -81,9 +81,9 @@ rivals:
 	@command -v redis-server >/dev/null || ! command -v redis-check-rdb >/dev/null || \
 		ln -sf "$$(command -v redis-check-rdb)" $(RIVALS)/redis-server
 
-# The unmodified clients some tests drive. Those tests skip themselves where this could not install them.
-npm: $(patsubst %package.json,%node_modules/.package-lock.json,$(wildcard tests/*/package.json tests/*/*/package.json))
+# The unmodified clients some tests and examples drive. Those tests skip themselves where this could not install them.
+npm: $(patsubst %package.json,%node_modules/.package-lock.json,$(wildcard examples/*/package.json tests/*/package.json tests/*/*/package.json))
 
 %/node_modules/.package-lock.json: %/package.json
-	@cd $(@D)/.. && npm install --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json || \
+	@cd $(@D)/.. && npm install --no-audit --no-fund --no-package-lock --loglevel=error && touch node_modules/.package-lock.json || \
 		echo "npm: could not install the clients of $<"
