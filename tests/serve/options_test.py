@@ -96,6 +96,16 @@ class Words(unittest.TestCase):
                 os.chmod(path, 0)
                 self.refused(2, "Permission denied", "serve", "-c", path)
 
+    def test_the_settings_that_are_installed_are_all_known(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../share/weir.conf")) as file:
+            text = "".join(re.sub(r"^# (?=  |[a-z_]+:)", "", line) for line in file)
+        self.assertIn("\npublish_limits:", text)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "weir.conf")
+            with open(path, "w") as file:
+                file.write(text.replace("password: ...", "password: x"))
+            self.refused(1, "not an address", "serve", "--config", path, "--data", folder, "--listen", "nonsense")
+
     def test_an_empty_password_file_is_refused(self):
         with tempfile.NamedTemporaryFile() as file:
             self.refused(2, "its first line is empty", "serve", "--password-file", file.name)
