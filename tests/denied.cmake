@@ -8,6 +8,8 @@ foreach(room runtime broker)
         get_filename_component(stem ${file} NAME_WE)
         string(REGEX REPLACE "_test$" "" noun ${stem})
         add_test(NAME denied.${room}.${noun} COMMAND deny_uring $<TARGET_FILE:${room}.${noun}>)
-        set_tests_properties(denied.${room}.${noun} PROPERTIES LABELS "denied;offline" SKIP_RETURN_CODE 77 TIMEOUT 300)
+        # A case that skips itself half way through gives nothing back: the plain suites look for leaks.
+        set_tests_properties(denied.${room}.${noun} PROPERTIES LABELS "denied;offline" SKIP_RETURN_CODE 77 TIMEOUT 300
+            ENVIRONMENT LSAN_OPTIONS=detect_leaks=0)
     endforeach()
 endforeach()

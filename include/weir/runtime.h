@@ -6,7 +6,8 @@
  * life: one that weir_runtime_start made, or the caller's (weir_reactor_run_once), never both.
  *
  * Unless a call says otherwise, what takes a `reactor` is called on that reactor's thread: from a handler,
- * from on_start, or, before weir_runtime_start, from the thread that opened the runtime.
+ * from on_start, or, before weir_runtime_start, from the thread that opened the runtime. Sockets, files, timers and work
+ * need what a reactor gets when it begins: they are for on_start and later.
  *
  * The library never exits, prints, reads the environment, installs signal handlers or replaces malloc.
  */
@@ -30,7 +31,7 @@ typedef void (*weir_log_fn)(void *context, enum weir_log_level level, const char
 /* Runs once on each reactor's own thread before its first turn; reactor 0's has returned before another's begins. A
  * negative errno ends the start. */
 typedef int (*weir_start_fn)(struct weir_reactor *reactor, void *context);
-/* Runs once on each reactor's own thread after it has drained, before its memory goes. */
+/* Runs once on each reactor's own thread after it has drained, before its memory goes; also where on_start failed. */
 typedef void (*weir_stop_fn)(struct weir_reactor *reactor, void *context);
 
 struct weir_runtime_options {

@@ -62,13 +62,19 @@ static void reactors_that_park_at_once_wake_each_other(void **state)
     }
 }
 
-/* CPU time of an idle runtime, in a tenth of a second: parked is parked. */
-static void idle_reactors_take_no_turns(void **state)
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Parked is parked: the CPU time of an idle runtime, in a fifth of a second. One that spins takes as much for each reactor. */
+static void idle_reactors_take_no_cpu(void **state)
 {
     struct weir_runtime_options options = options_of(state, REACTORS);
-    struct weir_reactor_counters before[REACTORS], after;
     struct weir_runtime *runtime;
-    struct timespec pause = {0, 100000000};
+    struct timespec pause = {0, 200000000};
     options.spin_ns_max = 50000;
     assert_int_equal(weir_runtime_open(&options, &runtime), 0);
     int result = weir_runtime_start(runtime);
@@ -76,14 +82,9 @@ static void idle_reactors_take_no_turns(void **state)
         weir_runtime_close(runtime);
         skip();
     }
+    uint64_t from_ns = cpu_ns();
     nanosleep(&pause, NULL);
-    for (uint32_t i = 0; i < REACTORS; i++)
-        weir_reactor_counters_read(weir_runtime_reactor(runtime, i), &before[i]);
-    nanosleep(&pause, NULL);
-    for (uint32_t i = 0; i < REACTORS; i++) {
-        weir_reactor_counters_read(weir_runtime_reactor(runtime, i), &after);
-        assert_true(after.turns - before[i].turns <= 2); /* a late start on a busy machine */
-    }
+    assert_true(cpu_ns() - from_ns < 20000000);
     weir_runtime_close(runtime);
 }
 
@@ -163,7 +164,7 @@ int main(void)
 {
     static const struct live_case cases[] = {
         LIVE_CASE(reactors_that_park_at_once_wake_each_other),
-        LIVE_CASE(idle_reactors_take_no_turns),
+        LIVE_CASE(idle_reactors_take_no_cpu),
         LIVE_CASE(a_hook_runs_once_in_each_turn_it_was_armed),
         LIVE_CASE(ids_of_events_are_unique_in_the_runtime),
         LIVE_CASE(the_time_is_that_of_this_turn_after_a_sleep),
