@@ -109,6 +109,17 @@ void weir_reactor_read_clock(void *context)
         weir_watchdog_on_unpark(reactor->runtime);
 }
 
+/*
+ * All mail that has been shown. Before bytes of a client are handed over: whoever answered that client from another reactor
+ * had shown its mail before the answer left, so what the client then asks here comes after it, as it would on one reactor.
+ * An event that was counted is delivered before the unsubscribe that follows it.
+ */
+void weir_reactor_take_mail(struct weir_reactor *reactor)
+{
+    reactor->counters.mail_received +=
+        weir_mesh_drain(reactor->mesh, reactor->index, WEIR_MESH_SLOTS_ALL, on_mail, reactor);
+}
+
 /* All that may be waiting, each kind in a bounded helping. */
 static uint32_t work(struct weir_reactor *reactor)
 {

@@ -79,6 +79,8 @@ struct weir_reactor {
     struct weir_list datagrams;     /* runtime/udp.c */
     enum weir_reactor_state state;
     bool busy_turn;                 /* the turn before this one did something */
+    bool quiet;                     /* counted in the runtime's quiet_count */
+    bool drain_closing;             /* the stop has come to closing connections */
     bool drained;                   /* counted in the runtime's drained_count */
     int error;
     struct weir_host *host;         /* runtime/host.c; NULL: the host does not poll */
@@ -114,6 +116,7 @@ int weir_reactor_idle(struct weir_reactor *reactor, uint64_t timeout_ns);
 void weir_reactor_run(struct weir_reactor *reactor); /* until it has ended */
 
 /* runtime/runtime.c: on the reactor's own thread, first and last. */
+void weir_reactor_take_mail(struct weir_reactor *reactor); /* not from within a mail's own handler */
 void weir_reactor_read_clock(void *reactor); /* weir_io.on_woke */
 int weir_reactor_begin(struct weir_reactor *reactor);
 void weir_reactor_end(struct weir_reactor *reactor);

@@ -37,6 +37,8 @@ struct weir_runtime {
     weir_io_open_fn io_open;
     void *io_open_context;
     weir_atomic_u32 running_count; /* reactors through begin */
+    weir_atomic_u32 quiet_count;   /* of those, the ones that have finished what was accepted */
+    weir_atomic_u32 all_quiet;     /* 1: nothing was under way between them then */
     weir_atomic_u32 drained_count; /* of those, the ones with nothing left */
     pthread_t watchdog_thread;
     bool watchdog_runs;

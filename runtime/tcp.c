@@ -125,14 +125,20 @@ static void deliver(struct weir_tcp *conn, const void *bytes, size_t byte_count)
 static void on_stream_end(struct weir_tcp *conn)
 {
     conn->ended = true;
-    if (conn->held_bytes > 0 || conn->paused || conn->state != WEIR_TCP_OPEN)
-        return; /* the hook closes it when it is read again and has had its bytes */
-    weir_tcp_close(conn);
+    arm(conn); /* the hook closes it: at once, or when it is read again and has had its bytes */
+}
+
+/* All that the peer sent was handed over. In a stop the end is our own doing: the connection stays until it is closed for all. */
+static bool is_over(const struct weir_tcp *conn)
+{
+    bool kept = conn->reactor->state == WEIR_REACTOR_DRAINING && !conn->reactor->drain_closing;
+    return conn->state == WEIR_TCP_OPEN && conn->ended && !conn->paused && conn->held_bytes == 0 && !kept;
 }
 
 static void on_recv(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
 {
     struct weir_tcp *conn = WEIR_CONTAINER(op, struct weir_tcp, recv);
+    weir_reactor_take_mail(conn->reactor);
     if (result > 0 && data) {
         conn->reactor->counters.bytes_received += data->byte_count;
         if (conn->state == WEIR_TCP_OPEN && (conn->paused || conn->held_bytes > 0))
@@ -202,7 +208,7 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
     struct weir_tcp *conn = WEIR_CONTAINER(hook, struct weir_tcp, hook);
     if (conn->state == WEIR_TCP_OPEN && !conn->paused && conn->held_bytes > 0)
         hand_over_held(conn);
-    if (conn->state == WEIR_TCP_OPEN && conn->ended && !conn->paused && conn->held_bytes == 0)
+    if (is_over(conn))
         weir_tcp_close(conn);
     if (conn->state == WEIR_TCP_OPEN)
         start_recv(conn);
@@ -494,6 +500,27 @@ void weir_tcp_drain(struct weir_reactor *reactor)
     weir_tcp_listeners_close(reactor);
     WEIR_LIST_EACH_SAFE(node, &reactor->connections)
         drain_one(WEIR_CONTAINER(node, struct weir_tcp, node));
+}
+
+static bool is_quiet(const struct weir_tcp *conn)
+{
+    if (conn->state != WEIR_TCP_OPEN)
+        return true; /* on its way out by itself */
+    return conn->ended && !conn->recv.armed && !conn->paused && conn->held_bytes == 0 && conn->outq.byte_count == 0;
+}
+
+bool weir_tcp_quiet(const struct weir_reactor *reactor)
+{
+    for (const struct weir_list *node = reactor->connections.next; node != &reactor->connections; node = node->next)
+        if (!is_quiet(WEIR_CONTAINER(node, struct weir_tcp, node)))
+            return false;
+    return true;
+}
+
+void weir_tcp_close_all(struct weir_reactor *reactor)
+{
+    WEIR_LIST_EACH_SAFE(node, &reactor->connections)
+        weir_tcp_close(WEIR_CONTAINER(node, struct weir_tcp, node));
 }
 
 void weir_tcp_abort_all(struct weir_reactor *reactor)

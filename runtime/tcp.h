@@ -65,7 +65,10 @@ void weir_tcp_cork(struct weir_tcp *conn, bool corked);
 /* How long bytes have been waiting without any leaving; 0: nothing waits. */
 uint64_t weir_tcp_stuck_ns(const struct weir_tcp *conn);
 
-void weir_tcp_drain(struct weir_reactor *reactor);     /* a stop: listeners close, connections flush and close */
+/* A stop: listeners close, and what was sent to us is read to its end; connections stay, to be answered. */
+void weir_tcp_drain(struct weir_reactor *reactor);
+bool weir_tcp_quiet(const struct weir_reactor *reactor); /* all was read and handed over, and nothing is unsent */
+void weir_tcp_close_all(struct weir_reactor *reactor);
 void weir_tcp_abort_all(struct weir_reactor *reactor);
 void weir_tcp_free_all(struct weir_reactor *reactor);  /* after the io is gone */
 

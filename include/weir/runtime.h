@@ -89,7 +89,7 @@ WEIR_API struct weir_reactor *weir_runtime_reactor(struct weir_runtime *runtime,
  * One turn of a reactor on the caller's thread: take what has come, run what is due, send what was
  * written. Waits up to timeout_ns for something to do (0: not at all; UINT64_MAX: for ever). The first call
  * makes that thread the reactor's and runs on_start.
- * Returns things done (0: timeout), -ESHUTDOWN after a stop has drained, or another negative errno.
+ * Returns things done (0: the time is up, or it was woken for nothing), -ESHUTDOWN after a stop has drained, or another negative errno.
  */
 WEIR_API int weir_reactor_run_once(struct weir_reactor *reactor, uint64_t timeout_ns);
 

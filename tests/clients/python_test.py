@@ -104,6 +104,19 @@ def half_closed_input_is_still_answered(port):
 
 
 @case
+def an_event_that_was_counted_comes_before_the_unsubscribe_that_follows_it(port):
+    """The publisher has its answer before the subscriber asks to leave: on whatever reactors, the event was first."""
+    subscribers, publishers = [Client(port) for _ in range(4)], [Client(port) for _ in range(4)]
+    for i in range(100):
+        for subscriber in subscribers:
+            subscriber.call("SUBSCRIBE", "causal")
+            same(publishers[i % 4].call("PUBLISH", "causal", str(i)), 1)
+            subscriber.send("UNSUBSCRIBE", "causal")
+            same(subscriber.read()[0], b"message")
+            same(subscriber.read()[0], b"unsubscribe")
+
+
+@case
 def who_never_reads_stops_nobody(port):
     idle, reader, publisher = Client(port, receive_bytes=4096), Client(port), Client(port)
     idle.send("SUBSCRIBE", "slow")
