@@ -109,25 +109,32 @@ void weir_reactor_read_clock(void *context)
         weir_watchdog_on_unpark(reactor->runtime);
 }
 
+static uint32_t drain_mail(struct weir_reactor *reactor, uint32_t budget)
+{
+    uint32_t received = weir_mesh_drain(reactor->mesh, reactor->index, budget, on_mail, reactor);
+    reactor->counters.mail_received += received;
+    return received;
+}
+
 /*
  * All mail that has been shown. Before bytes of a client are handed over: whoever answered that client from another reactor
  * had shown its mail before the answer left, so what the client then asks here comes after it, as it would on one reactor.
  * An event that was counted is delivered before the unsubscribe that follows it.
+ *
+ * A drain may take no more than what an older look, cut short by its budget, had found; the next one then looks afresh.
  */
 void weir_reactor_take_mail(struct weir_reactor *reactor)
 {
-    reactor->counters.mail_received +=
-        weir_mesh_drain(reactor->mesh, reactor->index, WEIR_MESH_SLOTS_ALL, on_mail, reactor);
+    if (drain_mail(reactor, UINT32_MAX) > 0)
+        drain_mail(reactor, UINT32_MAX);
 }
 
 /* All that may be waiting, each kind in a bounded helping. */
 static uint32_t work(struct weir_reactor *reactor)
 {
     bool more = false;
-    uint32_t received = weir_mesh_drain(reactor->mesh, reactor->index, MAIL_BUDGET, on_mail, reactor);
-    reactor->counters.mail_received += received;
+    uint32_t done = drain_mail(reactor, MAIL_BUDGET);
     weir_buffers_collect(reactor);
-    uint32_t done = received;
     uint32_t fired = weir_wheel_expire(&reactor->wheel, reactor->now_ns, TIMER_BUDGET);
     reactor->counters.timers_fired += fired;
     done += fired;

@@ -14,18 +14,23 @@
 #include "runtime/topics.h"
 #include "runtime/udp.h"
 
-static bool nothing_left(struct weir_reactor *reactor)
+/* What came has been handled, as far as this reactor knows. */
+static bool all_handled(const struct weir_reactor *reactor)
 {
-    return weir_list_empty(&reactor->connections) && weir_list_empty(&reactor->listeners) && weir_list_empty(&reactor->datagrams) &&
-           weir_list_empty(&reactor->hooks) && weir_topics_idle(reactor) && !weir_sched_busy(reactor->sched) &&
+    return weir_list_empty(&reactor->hooks) && weir_topics_idle(reactor) && !weir_sched_busy(reactor->sched) &&
            reactor->waiting_count == 0 && reactor->file_ops == 0 && reactor->work_jobs == 0;
 }
 
-/* Nothing more comes from outside, and what came has been handled and has left, as far as this reactor knows. */
-static bool quiet_here(struct weir_reactor *reactor)
+/* And nothing more comes from outside, and the answers have left. */
+static bool quiet_here(const struct weir_reactor *reactor)
 {
-    return weir_tcp_quiet(reactor) && weir_list_empty(&reactor->hooks) && weir_topics_idle(reactor) &&
-           !weir_sched_busy(reactor->sched) && reactor->waiting_count == 0;
+    return all_handled(reactor) && weir_tcp_quiet(reactor);
+}
+
+static bool nothing_left(const struct weir_reactor *reactor)
+{
+    return all_handled(reactor) && weir_list_empty(&reactor->connections) && weir_list_empty(&reactor->listeners) &&
+           weir_list_empty(&reactor->datagrams);
 }
 
 static void begin_draining(struct weir_reactor *reactor)

@@ -1,5 +1,12 @@
 /* tests/runtime/mail_test.c - messages between reactors: shown at the end of a turn, refused without credit, resumed in order. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/runtime/topic_fixture.h"
+
+#include <weir/tcp.h>
 
 #include "runtime/mail.h"
 #include "runtime/reactor.h"
@@ -154,6 +161,55 @@ static void a_call_runs_there_and_here_at_once(void **state)
     close_fixture(&office.fixture);
 }
 
+static uint64_t mail_before_bytes;
+
+static void note_mail(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
+{
+    (void)conn;
+    (void)bytes;
+    (void)byte_count;
+    mail_before_bytes = office.next[reactor->index][0];
+}
+
+static int dial_reactor(struct weir_reactor *reactor)
+{
+    struct weir_tcp_handlers handlers = WEIR_OPTIONS(struct weir_tcp_handlers);
+    struct weir_tcp_listener *listener;
+    handlers.on_data = note_mail;
+    assert_int_equal(weir_tcp_listen(reactor, "127.0.0.1:0", &handlers, NULL, NULL, &listener), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(weir_tcp_listener_port(listener))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    settle(&office.fixture);
+    return fd;
+}
+
+/* More mail than a turn's helping, so some of an older look is left when newer mail is shown. */
+static void mail_that_was_shown_comes_before_a_clients_bytes(void **state)
+{
+    (void)state;
+    open_office();
+    int fd = dial_reactor(reactor_at(&office.fixture, 1));
+    uint64_t number = 0;
+    while (number < 600)
+        assert_true(send_numbered(0, number++));
+    turn(&office.fixture, 0);
+    turn(&office.fixture, 1);
+    assert_true(office.next[1][0] > 0);
+    assert_true(office.next[1][0] < number);
+    while (number < 700)
+        assert_true(send_numbered(0, number++));
+    turn(&office.fixture, 0);
+    assert_int_equal(write(fd, "x", 1), 1); /* as a client whose answer came behind all of it */
+    mail_before_bytes = 0;
+    for (int i = 0; i < 1000 && mail_before_bytes == 0; i++)
+        turn(&office.fixture, 1);
+    assert_int_equal(mail_before_bytes, number);
+    close(fd);
+    close_fixture(&office.fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_reply_finds_room_where_a_request_does_not),
         cmocka_unit_test(who_waits_is_resumed_in_order_once_there_is_credit),
         cmocka_unit_test(a_call_runs_there_and_here_at_once),
+        cmocka_unit_test(mail_that_was_shown_comes_before_a_clients_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
