@@ -1,7 +1,7 @@
 /*
  * broker/broker.c - opening the broker, its parts, and who holds which name.
  *
- * Proof: tests/broker/broker_test.c on one and on several reactors.
+ * Proof: tests/broker/replica_test.c, publish_test.c.
  */
 #include "broker/broker.h"
 

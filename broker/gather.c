@@ -2,7 +2,7 @@
  * broker/gather.c - one call to each reactor, one call back from each; the asker waits for credit when it must.
  *
  * The texts and the count belong to whoever was called last: each reactor writes its own text, and its answer hands it over.
- * Proof: tests/broker/gather_test.c.
+ * Proof: tests/clients/python_test.py, the counters of all reactors.
  */
 #include "broker/gather.h"
 

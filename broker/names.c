@@ -1,7 +1,7 @@
 /*
  * broker/names.c - a hash set of names (Concurrency Kit's ck_hs, used by one reactor only) and a list of patterns.
  *
- * Proof: tests/broker/names_test.c.
+ * Proof: tests/broker/replica_test.c, publish_test.c.
  */
 #include "broker/names.h"
 

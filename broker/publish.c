@@ -6,7 +6,7 @@
  * again and delivers. Each delivery encodes the event once for each format; encodings lie one after the other on a page, so
  * subscribers of the same topics get one long run of bytes.
  *
- * Proof: tests/broker/publish_test.c, publish_sim.c.
+ * Proof: tests/broker/publish_test.c.
  */
 #include <errno.h>
 #include <stdlib.h>

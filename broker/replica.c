@@ -13,7 +13,7 @@
  *     acked[B] = 17; all peers >= 17: installed
  *
  * Order does the rest: B's publishes that counted N travel behind, on the same ring as B's answer.
- * Bounded by the number of names. Proof: tests/broker/replica_test.c, tests/broker/replica_sim.c.
+ * Bounded by the number of names. Proof: tests/broker/replica_test.c.
  */
 #include <string.h>
 
