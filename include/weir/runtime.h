@@ -103,7 +103,7 @@ WEIR_API struct weir_runtime *weir_reactor_runtime(const struct weir_reactor *re
 WEIR_API uint64_t weir_reactor_now_ns(const struct weir_reactor *reactor); /* CLOCK_MONOTONIC as of this turn */
 WEIR_API const char *weir_reactor_io_name(const struct weir_reactor *reactor); /* "io_uring" or "epoll" */
 
-/* What a reactor has done since it started. Own thread, or any thread for figures that may lag. */
+/* What a reactor has done since it started. Its own thread; for another's, ask there by a post. */
 struct weir_reactor_counters {
     uint64_t turns, parks, spins_hit, wakes_sent;
     uint64_t events_emitted, events_posted, events_dispatched, events_dropped;
