@@ -42,7 +42,7 @@ enum weir_group_result {
     WEIR_GROUP_NOT_WRITTEN,
 };
 
-struct weir_text {
+struct weir_string {
     const char *bytes; /* NULL: absent */
     uint32_t byte_count;
 };
@@ -59,20 +59,20 @@ struct weir_group_limits {
     uint32_t metadata_bytes_max;             /* of one member, all protocols; 1 MiB */
 };
 
-struct weir_group_protocol { struct weir_text name; struct weir_blob metadata; };
+struct weir_group_protocol { struct weir_string name; struct weir_blob metadata; };
 
 /* Join: `done` comes once, now or later; what `answer` points to is the group's and gone when done returns. */
-struct weir_group_member_view { struct weir_text id, instance, client_id, client_host; struct weir_blob metadata, assignment; };
+struct weir_group_member_view { struct weir_string id, instance, client_id, client_host; struct weir_blob metadata, assignment; };
 struct weir_join_answer {
     enum weir_group_result result;
     int32_t generation;
-    struct weir_text protocol_type, protocol, leader, member_id;
+    struct weir_string protocol_type, protocol, leader, member_id;
     const struct weir_group_member_view *members; /* the leader's only */
     uint32_t member_count;
     bool skip_assignment;
 };
 struct weir_join {
-    struct weir_text group, member_id, instance, client_id, client_host, protocol_type, reason;
+    struct weir_string group, member_id, instance, client_id, client_host, protocol_type, reason;
     const struct weir_group_protocol *protocols;
     uint32_t protocol_count;
     uint64_t session_ns, rebalance_ns;
@@ -81,10 +81,10 @@ struct weir_join {
     void (*done)(struct weir_join *join, const struct weir_join_answer *answer);
     struct weir_list node; /* the group's */
 };
-struct weir_sync_answer { enum weir_group_result result; struct weir_text protocol_type, protocol; struct weir_blob assignment; };
-struct weir_group_assignment { struct weir_text member_id; struct weir_blob assignment; };
+struct weir_sync_answer { enum weir_group_result result; struct weir_string protocol_type, protocol; struct weir_blob assignment; };
+struct weir_group_assignment { struct weir_string member_id; struct weir_blob assignment; };
 struct weir_sync {
-    struct weir_text group, member_id, instance, protocol_type, protocol; /* the last two: absent below v5 */
+    struct weir_string group, member_id, instance, protocol_type, protocol; /* the last two: absent below v5 */
     int32_t generation;
     const struct weir_group_assignment *assignments;
     uint32_t assignment_count;
@@ -101,34 +101,34 @@ void weir_groups_sync(struct weir_groups *groups, uint64_t now_ns, struct weir_s
 /* The connection is gone: done will not come. The member stays until its session ends. */
 void weir_groups_forget_join(struct weir_join *join);
 void weir_groups_forget_sync(struct weir_sync *sync);
-enum weir_group_result weir_groups_heartbeat(struct weir_groups *groups, uint64_t now_ns, struct weir_text group, int32_t generation,
-                                             struct weir_text member_id, struct weir_text instance);
+enum weir_group_result weir_groups_heartbeat(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, int32_t generation,
+                                             struct weir_string member_id, struct weir_string instance);
 /* A static member may leave by its instance alone. */
-enum weir_group_result weir_groups_leave(struct weir_groups *groups, uint64_t now_ns, struct weir_text group, struct weir_text member_id,
-                                         struct weir_text instance, struct weir_text reason);
+enum weir_group_result weir_groups_leave(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, struct weir_string member_id,
+                                         struct weir_string instance, struct weir_string reason);
 /* May this commit be made? generation < 0 and no member: from outside the group, fine while it is empty. Counts as a heartbeat. */
-enum weir_group_result weir_groups_may_commit(struct weir_groups *groups, uint64_t now_ns, struct weir_text group, int32_t generation,
-                                              struct weir_text member_id, struct weir_text instance);
+enum weir_group_result weir_groups_may_commit(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, int32_t generation,
+                                              struct weir_string member_id, struct weir_string instance);
 /* Timers: call at or after weir_groups_next_ns (UINT64_MAX: never). */
 uint64_t weir_groups_next_ns(const struct weir_groups *groups);
 void weir_groups_tick(struct weir_groups *groups, uint64_t now_ns);
 
 struct weir_group_view {
-    struct weir_text id, protocol_type, protocol, leader;
+    struct weir_string id, protocol_type, protocol, leader;
     enum weir_group_state state;
     int32_t generation;
     uint32_t member_count;
-    struct weir_text last_reason; /* why the last rebalance began: for people */
+    struct weir_string last_reason; /* why the last rebalance began: for people */
     uint64_t rebalances;
     uint64_t empty_since_ns;
 };
-bool weir_groups_view(const struct weir_groups *groups, struct weir_text id, struct weir_group_view *view_out);
-bool weir_groups_member(const struct weir_groups *groups, struct weir_text id, uint32_t index, struct weir_group_member_view *member_out);
+bool weir_groups_view(const struct weir_groups *groups, struct weir_string id, struct weir_group_view *view_out);
+bool weir_groups_member(const struct weir_groups *groups, struct weir_string id, uint32_t index, struct weir_group_member_view *member_out);
 void weir_groups_each(const struct weir_groups *groups, void (*fn)(void *context, const struct weir_group_view *view), void *context);
 /* A group that only has commits exists too: made when the first commit is. -ENOMEM, -ENOSPC. */
-int weir_groups_touch(struct weir_groups *groups, uint64_t now_ns, struct weir_text id, struct weir_text protocol_type);
-enum weir_group_result weir_groups_delete(struct weir_groups *groups, struct weir_text id); /* NOT_EMPTY, NOT_FOUND */
+int weir_groups_touch(struct weir_groups *groups, uint64_t now_ns, struct weir_string id, struct weir_string protocol_type);
+enum weir_group_result weir_groups_delete(struct weir_groups *groups, struct weir_string id); /* NOT_EMPTY, NOT_FOUND */
 /* Does a member subscribe to this topic? Looks into consumer protocol metadata (for OffsetDelete). */
-bool weir_groups_subscribed(const struct weir_groups *groups, struct weir_text id, struct weir_text topic);
+bool weir_groups_subscribed(const struct weir_groups *groups, struct weir_string id, struct weir_string topic);
 
 #endif
