@@ -26,6 +26,7 @@ struct weir_ask {
     struct weir_list node;
     uint32_t from;
     uint32_t to;
+    bool back;
 };
 
 void weir_ask_send(struct weir_part *asker, uint32_t to, struct weir_ask *ask);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "broker/keep.h"
 #include "broker/part.h"
 
 enum { LIMIT_KEYS_MAX = 4096 };
@@ -20,6 +21,8 @@ static void free_broker(struct weir_broker *broker)
         free((void *)(uintptr_t)broker->policies[i].glob);
     free(broker->policies);
     free(broker->limits);
+    weir_data_close(broker->data);
+    free((void *)(uintptr_t)broker->keep.folder);
     free(broker);
 }
 
@@ -67,6 +70,8 @@ int weir_broker_open(struct weir_runtime *runtime, const struct weir_broker_opti
     broker->runtime = runtime;
     broker->seed = (uint64_t)(uintptr_t)broker * 0x9e3779b97f4a7c15u; /* the address is as random as the kernel made it */
     int result = copy_policies(broker, options ? options : &none);
+    if (result == 0 && options && options->keep.folder)
+        result = weir_keep_copy(broker, &options->keep);
     if (result == 0)
         result = open_limits(broker, options ? options : &none);
     if (result < 0) {
@@ -95,21 +100,26 @@ int weir_part_open(struct weir_broker *broker, struct weir_reactor *reactor)
 {
     struct weir_part *part = calloc(1, sizeof *part);
     struct weir_peer *peers = calloc(reactor->count, sizeof *peers);
-    int result = part && peers ? weir_names_init(&part->names, reactor->count, broker->seed) : -ENOMEM;
+    struct weir_ask_queue *asks = calloc(reactor->count, sizeof *asks);
+    int result = part && peers && asks ? weir_names_init(&part->names, reactor->count, broker->seed) : -ENOMEM;
     if (result < 0) {
         free(part);
         free(peers);
+        free(asks);
         return result;
     }
     part->broker = broker;
     part->reactor = reactor;
     part->peers = peers;
+    part->asks = asks;
+    weir_asks_init(part);
     weir_list_init(&part->subscribers);
     weir_replica_init(part);
     weir_publish_init(part);
     weir_windows_init(part);
     reactor->broker = part;
-    return broker->limits ? weir_limit_open(broker->limits, LIMIT_KEYS_MAX, &part->limit) : 0;
+    result = broker->limits ? weir_limit_open(broker->limits, LIMIT_KEYS_MAX, &part->limit) : 0;
+    return result == 0 && broker->keep.folder ? weir_keep_begin(part) : result;
 }
 
 void weir_part_close(struct weir_reactor *reactor)
@@ -120,11 +130,14 @@ void weir_part_close(struct weir_reactor *reactor)
     reactor->broker = NULL;
     weir_list_remove(&part->hook.node);
     weir_wheel_cancel(&reactor->wheel, &part->slow_timer);
+    weir_keep_end(part);
+    weir_asks_deinit(part);
     weir_publish_deinit(part);
     weir_names_deinit(&part->names);
     if (part->limit)
         weir_limit_close(part->limit);
     free(part->peers);
+    free(part->asks);
     free(part);
 }
 

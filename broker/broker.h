@@ -58,12 +58,28 @@ struct weir_format {
 };
 enum { WEIR_FORMATS_MAX = 8 };
 
+/* Topics that are kept (broker/catalog.h): where, and what holds for a topic that says nothing else. */
+struct weir_keep_options {
+    const char *folder;            /* NULL: nothing is kept */
+    uint64_t extent_bytes;         /* of the journals; 0: the default */
+    uint64_t checkpoint_ns;        /* 0: the default */
+    uint64_t tail_bytes_max;       /* of each reactor; 0: the default */
+    uint32_t partitions_default;   /* 0: 1 */
+    bool create_unknown;           /* a client's first use of a name makes the topic */
+    uint32_t level;                /* enum weir_log_level_kind */
+    int64_t retention_ms, retention_bytes, segment_bytes, message_bytes_max; /* 0: 7 days, no limit, 128 MiB, 1,048,588 */
+    /* Recovery has ended, on reactor 0: 0 and what it found, or why it could not (a sentence). May be NULL. */
+    void (*on_kept)(void *context, int result, const char *why);
+    void *context;
+};
+
 /* One broker for a runtime, opened before it starts and closed after it. `options` is copied. 0; -ENOMEM, -EINVAL. */
 struct weir_broker_options {
     const struct weir_policy_rule *policies; /* by glob over topic names, first match wins; then the default */
     uint32_t policy_count;
     struct weir_policy default_policy;       /* zero: as weir_policy_default */
     struct weir_limit_rule limits[WEIR_LIMIT_LEVELS];
+    struct weir_keep_options keep;
 };
 int weir_broker_open(struct weir_runtime *runtime, const struct weir_broker_options *options, struct weir_broker **broker_out);
 void weir_broker_close(struct weir_broker *broker);

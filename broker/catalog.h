@@ -63,13 +63,18 @@ struct weir_config_entry {
     const char *summary;
     size_t place;    /* in struct weir_topic_config */
     int64_t min, max;
-    uint8_t kind;    /* Kafka's config types: 2 string, 3 int, 5 long, 7 list ... */
+    uint8_t kind;    /* Kafka's config types: 2 string, 3 int, 5 long, 7 list */
+    const char *const *words; /* of values that are words; else NULL */
 };
 extern const struct weir_config_entry weir_config_entries[];
 extern const uint32_t weir_config_entry_count;
 /* Parse `text` for `entry` into config. false: not a value it can have. */
 bool weir_config_parse(const struct weir_config_entry *entry, const char *text, size_t text_bytes, struct weir_topic_config *config);
 void weir_config_print(const struct weir_config_entry *entry, const struct weir_topic_config *config, char *text, size_t text_bytes);
+bool weir_config_is_set(const struct weir_config_entry *entry, const struct weir_topic_config *config);
+void weir_config_unset(const struct weir_config_entry *entry, struct weir_topic_config *config);
+void weir_topic_defaults(const struct weir_part *part, struct weir_topic_config *config_out); /* the node's; and to begin a config: weir_topic_unset */
+static inline void weir_topic_unset(struct weir_topic_config *config) { __builtin_memset(config, 0xff, sizeof *config); }
 const struct weir_config_entry *weir_config_find(const char *name, size_t name_bytes);
 
 /* A change: fill in, send, and read `result` in `done`. The struct is the catalog's meanwhile. */
@@ -87,8 +92,8 @@ struct weir_catalog_change {
     char why[128];
     void (*done)(struct weir_part *part, struct weir_catalog_change *change);
     void *context;
-    struct weir_commit commit; /* the catalog's */
-    uint32_t waiting;
+    struct weir_commit commit; /* the catalog's, as all below */
+    void *own;
 };
 void weir_catalog_change(struct weir_part *part, struct weir_catalog_change *change);
 

@@ -16,6 +16,8 @@
 #include "broker/catalog.h"
 #include "log/batch.h"
 
+struct weir_place;
+
 enum weir_kept_result {
     WEIR_KEPT_DONE,
     WEIR_KEPT_UNKNOWN,        /* no such topic or partition */
@@ -35,11 +37,10 @@ struct weir_kept_append { /* to one partition */
     struct weir_ask ask;
     struct weir_log_id topic;
     uint32_t partition;
-    struct weir_buffer *buffer; /* of the asker, one reference; NULL: `bytes` stay valid until done (the own reactor's are copied at once) */
-    const uint8_t *bytes;
+    uint8_t *bytes; /* one batch; the asker's, untouched until done but for the stamp of a topic with append times */
     uint32_t byte_count;
     bool transactional; /* the request carried a transactional id */
-    void (*done)(struct weir_part *part, struct weir_kept_append *append);
+    void (*done)(struct weir_part *part, struct weir_kept_append *append); /* maybe before weir_kept_append returns */
     void *context;
     /* Out. */
     enum weir_kept_result result;
@@ -47,57 +48,68 @@ struct weir_kept_append { /* to one partition */
     uint64_t start_offset;
     int64_t append_ms; /* -1: create time */
     /* The broker's. */
+    struct weir_batch batch;
     struct weir_commit commit;
-    struct weir_store_waiter waiter;
-    struct weir_part *owner;
-    void *own;
+    struct weir_tail_waiter tail;
+    struct weir_place *place;
 };
+/* Appends of one asker to one partition keep their order. */
 void weir_kept_append(struct weir_part *part, struct weir_kept_append *append);
 
-struct weir_kept_fetch { /* of one partition; one owner each */
+struct weir_kept_aborted { /* a transaction that was, as readers of committed records are told */
+    int64_t producer_id;
+    uint64_t first_offset;
+};
+struct weir_kept_fetch { /* of one partition */
     struct weir_ask ask;
     struct weir_log_id topic;
     uint32_t partition;
     uint64_t offset;
     size_t bytes_max;
-    uint64_t wait_ns;       /* with nothing there: wait so long for an append; 0: answer at once */
-    size_t bytes_min;       /* what counts as something */
-    bool committed;         /* only below the last stable offset */
-    void (*done)(struct weir_part *part, struct weir_kept_fetch *fetch);
+    uint64_t wait_ns; /* with too little there: wait so long for appends; 0: answer at once */
+    size_t bytes_min; /* what is enough */
+    bool committed;   /* only below the last stable offset */
+    void (*done)(struct weir_part *part, struct weir_kept_fetch *fetch); /* maybe before weir_kept_fetch returns */
     void *context;
     /* Out. */
     enum weir_kept_result result;
     struct weir_partition_view view;
     uint64_t stable_offset;
-    struct weir_read read; /* slices, each with a reference */
-    struct weir_kept_aborted { int64_t producer_id; uint64_t first_offset; } *aborted; /* malloc'd; NULL: none */
+    struct weir_read read; /* slices, each with a reference that is the asker's now: give them on, or release */
+    struct weir_kept_aborted *aborted; /* malloc'd; NULL: none */
     uint32_t aborted_count;
     /* The broker's. */
+    struct weir_ask cancel;
     struct weir_tail_waiter tail;
     struct weir_wheel_timer timer;
-    struct weir_part *owner;
-    bool cancelled;
+    struct weir_place *place;
+    uint64_t deadline_ns;
+    bool over;        /* no more waiting */
+    bool answered;    /* the asker has it back */
+    bool cancel_away; /* and a cancellation is still under way */
 };
 void weir_kept_fetch(struct weir_part *part, struct weir_kept_fetch *fetch);
-/* Ask for it back soon: done comes, with what there is. */
+/* Asks for it back soon: done comes, with what there is. */
 void weir_kept_fetch_cancel(struct weir_part *part, struct weir_kept_fetch *fetch);
-void weir_kept_fetch_release(struct weir_part *part, struct weir_kept_fetch *fetch); /* slices that were not given on */
+/* Drops the slices that were not given on (buffer != NULL) and the list of the aborted. */
+void weir_kept_fetch_release(struct weir_part *part, struct weir_kept_fetch *fetch);
 
 enum weir_kept_place { WEIR_PLACE_START, WEIR_PLACE_END, WEIR_PLACE_STABLE, WEIR_PLACE_TIME, WEIR_PLACE_MAX_TIME, WEIR_PLACE_DELETE };
 struct weir_kept_seek { /* where is ...; and DELETE: drop everything before `offset` */
     struct weir_ask ask;
     struct weir_log_id topic;
     uint32_t partition;
-    enum weir_kept_place place;
+    enum weir_kept_place place_of;
     int64_t timestamp_ms;
     uint64_t offset; /* in (DELETE; UINT64_MAX: the high watermark) and out; UINT64_MAX: none */
     int64_t found_ms;
     enum weir_kept_result result;
     void (*done)(struct weir_part *part, struct weir_kept_seek *seek);
     void *context;
-    struct weir_seek seek; /* the broker's */
+    /* The broker's. */
+    struct weir_seek seek;
     struct weir_commit commit;
-    struct weir_part *owner;
+    struct weir_place *place;
 };
 void weir_kept_seek(struct weir_part *part, struct weir_kept_seek *seek);
 

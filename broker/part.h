@@ -4,6 +4,7 @@
 #ifndef WEIR_BROKER_PART_H
 #define WEIR_BROKER_PART_H
 
+#include "broker/ask.h"
 #include "broker/broker.h"
 #include "broker/names.h"
 #include "broker/window.h"
@@ -22,6 +23,8 @@ struct weir_broker {
     struct weir_policy default_policy;
     struct weir_limit_shared *limits; /* NULL: none */
     uint64_t seed;
+    struct weir_keep_options keep; /* folder NULL: nothing is kept */
+    struct weir_data *data;        /* opened by reactor 0's job, then read by all */
 };
 
 /* What a part knows of another reactor. */
@@ -44,6 +47,15 @@ struct weir_encoding {
     const uint8_t *bytes;
     uint32_t byte_count;
 };
+
+/* Questions that wait for credit towards one reactor: broker/ask.c. */
+struct weir_ask_queue {
+    struct weir_list asks;
+    struct weir_waiter waiter;
+    uint32_t to;
+};
+
+struct weir_keep;
 
 struct weir_part {
     struct weir_broker *broker;
@@ -73,6 +85,8 @@ struct weir_part {
     struct weir_list slow;
     struct weir_wheel_timer slow_timer;
     uint64_t patience_from_ns; /* until then publishers wait for nobody more under `close`; see window.c */
+    struct weir_ask_queue *asks; /* by reactor */
+    struct weir_keep *keep;      /* kept topics: broker/keep.h; NULL: nothing is kept */
     uint64_t relief_turn; /* no second eviction for memory before: the first has to close yet */
 };
 
@@ -89,6 +103,10 @@ void weir_publish_deinit(struct weir_part *part);
 void weir_publish_on_mail(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
 void weir_publish_wake_paused(struct weir_part *part);   /* at the end of this turn */
 void weir_publish_resume_paused(struct weir_part *part); /* now, if that was asked for: the part's hook */
+
+/* broker/ask.c */
+void weir_asks_init(struct weir_part *part);
+void weir_asks_deinit(struct weir_part *part);
 
 /* broker/window.c */
 void weir_windows_init(struct weir_part *part);

@@ -83,11 +83,14 @@ static bool asks_password(const struct settings *settings)
     return !default_open;
 }
 
+/* The folder is made where it is not there yet, but not the path to it: that would be a typing error's. */
 static int check_data(const char *path, char *error_out, size_t error_bytes)
 {
     struct stat found;
     int error = 0;
-    if (stat(path, &found) != 0 || access(path, W_OK | X_OK) != 0)
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        error = errno;
+    else if (stat(path, &found) != 0 || access(path, W_OK | X_OK) != 0)
         error = errno;
     else if (!S_ISDIR(found.st_mode))
         error = ENOTDIR;

@@ -115,7 +115,7 @@ class Words(unittest.TestCase):
             self.refused(2, "refusing to listen on %s without a password" % address, "serve", "--listen", address)
 
     def test_a_data_folder_that_is_none_is_refused(self):
-        self.refused(2, "cannot use the data folder /nowhere: No such file", "serve", "--data", "/nowhere")
+        self.refused(2, "cannot use the data folder /nowhere/data: No such file", "serve", "--data", "/nowhere/data")
         self.refused(2, "cannot use the data folder %s: Not a directory" % WEIR, "serve", "--data", WEIR)
 
     def test_addresses_that_cannot_be_listened_on_are_sentences(self):

@@ -1,0 +1,43 @@
+/*
+ * broker/place.h - a partition on the reactor that owns it: its log, its producers, and who waits.
+ *
+ * Made at the first use. Producers are rebuilt then: what the last checkpoint kept, and the batches since. Until that is done,
+ * questions about the partition are parked and come again.
+ */
+#ifndef WEIR_BROKER_PLACE_H
+#define WEIR_BROKER_PLACE_H
+
+#include "broker/keep.h"
+#include "broker/kept.h"
+#include "broker/producers.h"
+
+enum weir_place_state { WEIR_PLACE_REBUILDING, WEIR_PLACE_READY, WEIR_PLACE_BROKEN, WEIR_PLACE_GONE };
+
+struct weir_place {
+    struct weir_list node; /* keep->places */
+    struct weir_keep *keep;
+    struct weir_topic_copy *copy; /* NULL: the topic is gone */
+    uint32_t number;
+    enum weir_place_state state;
+    struct weir_partition *partition;
+    struct weir_producers *producers;
+    struct weir_read read;       /* rebuilding */
+    struct weir_list parked;     /* asks that came while rebuilding */
+    struct weir_list starved;    /* appends that wait for the store, in order */
+    struct weir_store_waiter room;
+    bool waits_for_room;
+    uint32_t users;              /* asks that hold it: it is freed after the last */
+};
+
+/* The place for an ask that has just come, or NULL: it was parked, or *result_out says why not. */
+struct weir_place *weir_place_get(struct weir_part *part, struct weir_ask *ask, const struct weir_log_id *topic, uint32_t partition,
+                                  enum weir_kept_result *result_out);
+void weir_place_hold(struct weir_place *place);
+void weir_place_release(struct weir_place *place);
+uint64_t weir_place_stable_offset(struct weir_place *place);
+int64_t weir_keep_wall_ms(struct weir_part *part);
+/* Is this topic one that this reactor can ask about? DONE, or why not. */
+enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
+                                      const struct weir_topic_copy **copy_out);
+
+#endif
