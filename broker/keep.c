@@ -12,6 +12,7 @@
 
 #include <weir/work.h>
 
+#include "broker/coordinator.h"
 #include "runtime/runtime.h"
 
 enum { WHY_BYTES = 320, DAY_MS = 24 * 3600 * 1000 };
@@ -262,7 +263,10 @@ static void on_open_asked(struct weir_part *part, struct weir_ask *ask)
         .on_error = on_store_error,
         .context = part,
     };
-    round_of(ask)->result = weir_store_open(part->broker->data, part->reactor, &options, &part->keep->store);
+    struct round *round = round_of(ask);
+    round->result = weir_store_open(part->broker->data, part->reactor, &options, &part->keep->store);
+    if (round->result == 0)
+        round->result = weir_coordinator_begin(part);
     weir_ask_answer(part, ask);
 }
 
@@ -305,6 +309,12 @@ static int begin_opening(struct weir_part *part)
     return result;
 }
 
+int64_t weir_keep_wall_ms(struct weir_part *part)
+{
+    struct weir_disk *disk = weir_io_disk(part->reactor->io);
+    return (int64_t)disk->table->wall_ms(disk);
+}
+
 int weir_keep_begin(struct weir_part *part)
 {
     struct weir_keep *keep = calloc(1, sizeof *keep);
@@ -313,7 +323,6 @@ int weir_keep_begin(struct weir_part *part)
     *keep = (struct weir_keep){.part = part};
     weir_list_init(&keep->changes);
     weir_list_init(&keep->places);
-    weir_list_init(&keep->producer_waiters);
     int result = weir_catalog_init(keep);
     if (result < 0) {
         free(keep);
@@ -328,6 +337,7 @@ void weir_keep_end(struct weir_part *part)
     struct weir_keep *keep = part->keep;
     if (!keep)
         return;
+    weir_coordinator_end(part);
     part->keep = NULL;
     weir_places_close(keep);
     if (keep->store)

@@ -18,6 +18,8 @@
 
 enum weir_keep_state { WEIR_KEEP_LOADING, WEIR_KEEP_READY, WEIR_KEEP_FAILED };
 
+struct weir_coordinator; /* broker/coordinator.c */
+struct weir_groups;
 struct weir_place; /* an owned partition: broker/place.h */
 
 /* This reactor's copy of a topic, and the partitions it owns of it. */
@@ -42,13 +44,13 @@ struct weir_keep {
     bool beginning;
     struct weir_list places;  /* all opened */
     uint64_t producer_next, producer_end; /* producer ids of this reactor's block */
-    struct weir_list producer_waiters;
-    void *coordinator; /* broker/coordinator.c */
+    struct weir_coordinator *coordinator;
 };
 
 int weir_keep_copy(struct weir_broker *broker, const struct weir_keep_options *options);
 int weir_keep_begin(struct weir_part *part);
 void weir_keep_end(struct weir_part *part);
+int64_t weir_keep_wall_ms(struct weir_part *part); /* CLOCK_REALTIME, or the simulator's */
 static inline bool weir_keep_ready(const struct weir_part *part)
 {
     return part->keep && part->keep->state == WEIR_KEEP_READY;
@@ -68,6 +70,9 @@ bool weir_catalog_row_read(const void *key, uint32_t key_bytes, const void *valu
                            struct weir_kept_topic *topic_out, bool *deleting_out);
 /* catalog_change.c: what stands in the way of a topic that was being deleted when the node ended. */
 void weir_catalog_resume(struct weir_keep *keep);
+
+/* coordinator.c */
+struct weir_groups *weir_coordinator_groups(struct weir_part *part);
 
 /* place.c */
 void weir_places_drop(struct weir_keep *keep, struct weir_topic_copy *copy); /* the topic is gone */

@@ -32,6 +32,7 @@ static void on_commit(struct weir_commit *commit, int result)
     struct weir_kept_append *append = WEIR_CONTAINER(commit, struct weir_kept_append, commit);
     struct weir_place *place = append->place;
     if (result == 0) {
+        weir_live_pump(place);
         succeed(append);
         return;
     }

@@ -10,12 +10,6 @@
 
 enum { PRODUCERS_MAX = 4096, REBUILD_BYTES = 256 << 10 };
 
-int64_t weir_keep_wall_ms(struct weir_part *part)
-{
-    struct weir_disk *disk = weir_io_disk(part->reactor->io);
-    return (int64_t)disk->table->wall_ms(disk);
-}
-
 enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
                                       const struct weir_topic_copy **copy_out)
 {
@@ -139,6 +133,7 @@ static int begin_rebuilding(struct weir_place *place)
 
 static void free_place(struct weir_place *place)
 {
+    weir_live_end(place);
     weir_list_remove(&place->node);
     weir_producers_free(place->producers);
     free(place);
@@ -172,6 +167,9 @@ static struct weir_place *new_place(struct weir_keep *keep, struct weir_topic_co
         free_place(place);
         return NULL;
     }
+    struct weir_partition_view view;
+    weir_partition_view(place->partition, &view);
+    place->live_from = view.high_watermark;
     weir_list_push_back(&keep->places, &place->node);
     weir_partition_set_context(place->partition, place);
     copy->places[number] = place;
@@ -239,6 +237,7 @@ void weir_places_drop(struct weir_keep *keep, struct weir_topic_copy *copy)
         copy->places[i] = NULL;
         place->copy = NULL;
         weir_partition_set_context(place->partition, NULL);
+        weir_live_end(place);
         if (place->state != WEIR_PLACE_REBUILDING)
             come_again(place);
         place->state = WEIR_PLACE_GONE;

@@ -13,6 +13,15 @@
 
 enum weir_place_state { WEIR_PLACE_REBUILDING, WEIR_PLACE_READY, WEIR_PLACE_BROKEN, WEIR_PLACE_GONE };
 
+/* What live subscribers of the topic's name have been given of this partition. */
+struct weir_live {
+    uint64_t offset;            /* the next record to publish */
+    struct weir_read read;
+    struct weir_publish_waiter waiter;
+    bool begun;                 /* `offset` means something */
+    bool busy;                  /* reads, or waits for a subscriber */
+};
+
 struct weir_place {
     struct weir_list node; /* keep->places */
     struct weir_keep *keep;
@@ -27,6 +36,8 @@ struct weir_place {
     struct weir_store_waiter room;
     bool waits_for_room;
     uint32_t users;              /* asks that hold it: it is freed after the last */
+    uint64_t live_from;          /* the end when it was opened: nothing older is told */
+    struct weir_live live;       /* its cursor for live subscribers: broker/live.c */
 };
 
 /* The place for an ask that has just come, or NULL: it was parked, or *result_out says why not. */
@@ -35,7 +46,9 @@ struct weir_place *weir_place_get(struct weir_part *part, struct weir_ask *ask, 
 void weir_place_hold(struct weir_place *place);
 void weir_place_release(struct weir_place *place);
 uint64_t weir_place_stable_offset(struct weir_place *place);
-int64_t weir_keep_wall_ms(struct weir_part *part);
+/* The high watermark has moved: live subscribers get what is new. */
+void weir_live_pump(struct weir_place *place);
+void weir_live_end(struct weir_place *place);
 /* Is this topic one that this reactor can ask about? DONE, or why not. */
 enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
                                       const struct weir_topic_copy **copy_out);
