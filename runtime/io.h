@@ -32,6 +32,7 @@
 
 #include "base/list.h"
 
+struct weir_disk;
 struct weir_io;
 struct weir_io_op;
 
@@ -44,7 +45,7 @@ enum weir_io_kind {
     WEIR_IO_CONNECT,  /* to `address` */
     WEIR_IO_OPEN,     /* `path`, `open_flags`, `mode`; result: fd */
     WEIR_IO_READ,     /* `iov`, `offset` */
-    WEIR_IO_WRITE,    /* `iov`, `offset` */
+    WEIR_IO_WRITE,    /* `iov`, `offset`; `durable`: done when these bytes, and the size they give the file, are on the medium */
     WEIR_IO_SYNC,     /* fdatasync when `data_only`, else fsync; a directory's fd is fine */
     WEIR_IO_CLOSE,    /* the fd is gone when done is called; nothing else may be armed on it */
     WEIR_IO_POLL,     /* once; readable */
@@ -88,6 +89,7 @@ struct weir_io_op {
     uint32_t slot;
     bool armed;
     bool cancelling;
+    bool durable; /* the caller's again: WRITE only */
 };
 
 /* Each connection has two: what only some kinds need lies with the io. */
@@ -136,6 +138,9 @@ struct weir_io_table {
     void (*drop)(struct weir_io *io, int fd); /* close at once an fd on which nothing was ever armed */
     int (*pollable)(struct weir_io *io);      /* an fd that is readable when a turn would do something */
     void (*close)(struct weir_io *io);        /* nothing may be armed but what close may abandon: file ops are waited for */
+    struct weir_disk *(*disk)(struct weir_io *io); /* NULL: the system's; see runtime/disk.h */
+    /* Call `fn` some time later, on nobody's turn: the simulator's instead of a thread for work that blocks. NULL: threads. */
+    int (*later)(struct weir_io *io, void (*fn)(void *context), void *context);
 };
 
 /* The head of every implementation's own struct. */

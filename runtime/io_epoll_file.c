@@ -16,6 +16,18 @@ static int result_of(ssize_t result)
     return result < 0 ? -errno : (int)result;
 }
 
+/* Where a file refuses RWF_DSYNC, a write and a sync. */
+static int write_durable(const struct weir_io_op *op)
+{
+    ssize_t written = pwritev2(op->fd, op->iov, (int)op->iov_count, (off_t)op->offset, RWF_DSYNC);
+    if (written >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS))
+        return result_of(written);
+    written = pwritev(op->fd, op->iov, (int)op->iov_count, (off_t)op->offset);
+    if (written > 0 && fdatasync(op->fd) < 0)
+        return -errno;
+    return result_of(written);
+}
+
 static void run_file_job(struct weir_pool_job *pool_job)
 {
     struct weir_epoll_job *job = WEIR_CONTAINER(pool_job, struct weir_epoll_job, job);
@@ -28,7 +40,8 @@ static void run_file_job(struct weir_pool_job *pool_job)
         job->result = result_of(preadv(op->fd, op->iov, (int)op->iov_count, (off_t)op->offset));
         break;
     case WEIR_IO_WRITE:
-        job->result = result_of(pwritev(op->fd, op->iov, (int)op->iov_count, (off_t)op->offset));
+        job->result = op->durable ? write_durable(op)
+                                  : result_of(pwritev(op->fd, op->iov, (int)op->iov_count, (off_t)op->offset));
         break;
     case WEIR_IO_SYNC:
         job->result = result_of(op->data_only ? fdatasync(op->fd) : fsync(op->fd));

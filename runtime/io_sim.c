@@ -458,6 +458,42 @@ static void io_close(struct weir_io *io)
     self->closed = true;
 }
 
+static struct weir_disk *disk_of(struct weir_io *io)
+{
+    return &weir_sim_io(io)->calls;
+}
+
+/* ---- Work that blocks: on a fiber of its own, where its calls may be interrupted ---- */
+
+struct late {
+    struct weir_sim *sim;
+    uint64_t delay_ns;
+    weir_sim_fn fn;
+    void *context;
+};
+
+static void run_late(void *context)
+{
+    struct late late = *(struct late *)context;
+    free(context);
+    weir_sim_sleep(late.sim, late.delay_ns);
+    late.fn(late.context);
+}
+
+static int later(struct weir_io *io, void (*fn)(void *context), void *context)
+{
+    struct weir_sim *sim = weir_sim_io(io)->sim;
+    uint64_t delay_ns = weir_sim_between(sim, sim->faults.disk_ns_min, sim->faults.disk_ns_max);
+    if (!weir_sim_on_fiber(sim))
+        return weir_sim_after(sim, delay_ns, fn, context);
+    struct late *late = weir_sim_alloc(sizeof(*late));
+    *late = (struct late){sim, delay_ns, fn, context};
+    int result = weir_sim_spawn(sim, "work", run_late, late);
+    if (result < 0)
+        free(late);
+    return result;
+}
+
 static const struct weir_io_table sim_table = {
     .name = "sim",
     .start = start,
@@ -475,6 +511,8 @@ static const struct weir_io_table sim_table = {
     .drop = drop,
     .pollable = pollable,
     .close = io_close,
+    .disk = disk_of,
+    .later = later,
 };
 
 int weir_sim_io_open(struct weir_sim *sim, uint32_t host, struct weir_io **io_out)
@@ -482,6 +520,7 @@ int weir_sim_io_open(struct weir_sim *sim, uint32_t host, struct weir_io **io_ou
     WEIR_ASSERT(host < sim->host_count);
     struct weir_sim_io *io = weir_sim_alloc(sizeof(*io));
     io->io.table = &sim_table;
+    io->calls.table = &weir_sim_disk_table;
     io->sim = sim;
     io->host = &sim->hosts[host];
     io->disk = weir_sim_disk_hold(io->host->disk);

@@ -154,6 +154,10 @@ int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path
                            uint64_t byte_count);
 int weir_sim_disk_list(struct weir_sim *sim, uint32_t host, const char *path,
                        void (*each)(void *context, const char *name), void *context);
+/* After `call_count` more calls of runtime/disk.h every operation on this host's disk answers -EIO and changes nothing, until the
+ * host crashes: so a scenario cuts a program that blocks (a recovery, a checkpoint) anywhere. UINT64_MAX: not to die. Closing,
+ * the clock and chance are not counted. */
+void weir_sim_disk_die_after(struct weir_sim *sim, uint32_t host, uint64_t call_count);
 /* Make everything durable, names too: the state a test starts from. */
 void weir_sim_disk_settle(struct weir_sim *sim, uint32_t host);
 /* Copy up to byte_count bytes at `offset` of a file as it reads now. Bytes copied, or -ENOENT. */

@@ -222,6 +222,8 @@ static int start_op(struct weir_io *io, struct weir_io_op *op)
         return -ENOMEM;
     op->armed = true;
     op->cancelling = false;
+    if (op->durable)
+        weir_uring_set_durable(op, uring->dsync_refused ? WEIR_URING_PLAIN : WEIR_URING_DSYNC, 0);
     weir_list_init(&op->node);
     weir_uring_queue(uring, op);
     submit_if_watched(uring);

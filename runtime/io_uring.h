@@ -53,6 +53,7 @@ struct weir_uring {
     uint32_t wait_flags;  /* on every enter that waits */
     bool taskrun_flag;
     bool msg_ring;
+    bool dsync_refused; /* by some file: durable writes are a write and a sync */
     bool restless; /* some list below may be non-empty: the turn must look, and not wait long */
     bool in_turn;
     bool polled; /* somebody watches the pollable fd: nothing may stay unsubmitted */
@@ -95,6 +96,23 @@ enum weir_uring_tag {
 static inline uint64_t weir_uring_tagged(uint32_t slot, uint32_t generation, enum weir_uring_tag tag)
 {
     return (uint64_t)slot << 32 | (uint64_t)(generation & 0xffffff) << 8 | (uint64_t)tag;
+}
+
+/*
+ * How far a durable write is: in op->own. The first try asks for RWF_DSYNC; where that is refused it is a plain write and,
+ * behind it, an fdatasync, while own keeps what the write returned.
+ */
+enum weir_uring_durable { WEIR_URING_DSYNC, WEIR_URING_PLAIN, WEIR_URING_FDATASYNC };
+enum { WEIR_URING_DURABLE_BITS = 2 };
+
+static inline void weir_uring_set_durable(struct weir_io_op *op, enum weir_uring_durable stage, int written)
+{
+    op->own = (void *)((uintptr_t)(uint32_t)written << WEIR_URING_DURABLE_BITS | (uintptr_t)stage);
+}
+
+static inline enum weir_uring_durable weir_uring_durable(const struct weir_io_op *op)
+{
+    return (enum weir_uring_durable)((uintptr_t)op->own & ((1u << WEIR_URING_DURABLE_BITS) - 1));
 }
 
 /* io_uring_prepare.c */

@@ -171,6 +171,24 @@ static int on_accept(struct weir_uring *uring, struct weir_io_op *op, int result
     return 1;
 }
 
+/* A durable write where RWF_DSYNC is refused goes on: as a plain write, then as an fdatasync. False: it is over. */
+static bool durable_goes_on(struct weir_uring *uring, struct weir_io_op *op, int *result)
+{
+    enum weir_uring_durable stage = weir_uring_durable(op);
+    if (stage == WEIR_URING_DSYNC && (*result == -EOPNOTSUPP || *result == -EINVAL)) {
+        uring->dsync_refused |= *result == -EOPNOTSUPP; /* EINVAL may be about this write only */
+        weir_uring_set_durable(op, WEIR_URING_PLAIN, 0);
+    } else if (stage == WEIR_URING_PLAIN && *result > 0) {
+        weir_uring_set_durable(op, WEIR_URING_FDATASYNC, *result);
+    } else {
+        if (stage == WEIR_URING_FDATASYNC && *result == 0)
+            *result = (int)((uintptr_t)op->own >> WEIR_URING_DURABLE_BITS);
+        return false;
+    }
+    arm_again(uring, op);
+    return true;
+}
+
 static int on_once(struct weir_uring *uring, struct weir_io_op *op, int result)
 {
     if (__builtin_expect(result == -EAGAIN, 0) && !op->cancelling &&
@@ -178,6 +196,8 @@ static int on_once(struct weir_uring *uring, struct weir_io_op *op, int result)
         weir_uring_queue(uring, op);
         return 0;
     }
+    if (op->kind == WEIR_IO_WRITE && op->durable && durable_goes_on(uring, op, &result))
+        return 0;
     if (op->kind == WEIR_IO_CLOSE)
         uring->descriptors_freed = true;
     weir_uring_finish(uring, op, result);

@@ -61,11 +61,17 @@ static void prepare_read(struct io_uring_sqe *sqe, struct weir_io_op *op)
 
 static void prepare_write(struct io_uring_sqe *sqe, struct weir_io_op *op)
 {
+    if (op->durable && weir_uring_durable(op) == WEIR_URING_FDATASYNC) {
+        io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC);
+        return;
+    }
     if (op->iov_count == 1)
         io_uring_prep_write(sqe, op->fd, op->iov[0].iov_base, (unsigned)op->iov[0].iov_len,
                             op->offset);
     else
         io_uring_prep_writev(sqe, op->fd, op->iov, op->iov_count, op->offset);
+    if (op->durable && weir_uring_durable(op) == WEIR_URING_DSYNC)
+        sqe->rw_flags = RWF_DSYNC;
 }
 
 static void prepare_cold(struct io_uring_sqe *sqe, struct weir_io_op *op)

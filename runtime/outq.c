@@ -39,23 +39,48 @@ static int grow(struct weir_reactor *reactor, struct weir_outq *outq)
     return 0;
 }
 
-int weir_outq_share(struct weir_reactor *reactor, struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes,
-                    size_t byte_count)
+/* The last run goes on where it ended; it holds the buffer already. */
+static bool lengthen(struct weir_outq *outq, const struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count)
 {
-    if (outq->count > 0) {
-        struct weir_run_of_bytes *last = last_run(outq);
-        if (last->buffer == buffer && last->bytes + last->byte_count == bytes) {
-            last->byte_count += byte_count;
-            outq->byte_count += byte_count;
-            return 0;
-        }
-    }
-    if (outq->count == outq->room && grow(reactor, outq) < 0)
-        return -ENOMEM;
-    weir_buffer_hold(reactor, buffer);
+    if (outq->count == 0)
+        return false;
+    struct weir_run_of_bytes *last = last_run(outq);
+    if (last->buffer != buffer || last->bytes + last->byte_count != bytes)
+        return false;
+    last->byte_count += byte_count;
+    outq->byte_count += byte_count;
+    return true;
+}
+
+static void add_run(struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count)
+{
     outq->count++;
     *last_run(outq) = (struct weir_run_of_bytes){bytes, byte_count, buffer};
     outq->byte_count += byte_count;
+}
+
+int weir_outq_share(struct weir_reactor *reactor, struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes,
+                    size_t byte_count)
+{
+    if (lengthen(outq, buffer, bytes, byte_count))
+        return 0;
+    if (outq->count == outq->room && grow(reactor, outq) < 0)
+        return -ENOMEM;
+    weir_buffer_hold(reactor, buffer);
+    add_run(outq, buffer, bytes, byte_count);
+    return 0;
+}
+
+int weir_outq_give(struct weir_reactor *reactor, struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes,
+                   size_t byte_count)
+{
+    if (byte_count == 0 || lengthen(outq, buffer, bytes, byte_count)) {
+        weir_buffer_drop(reactor, buffer);
+        return 0;
+    }
+    if (outq->count == outq->room && grow(reactor, outq) < 0)
+        return -ENOMEM;
+    add_run(outq, buffer, bytes, byte_count);
     return 0;
 }
 

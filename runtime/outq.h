@@ -39,6 +39,9 @@ int weir_outq_copy(struct weir_reactor *reactor, struct weir_outq *outq, const v
 /* `bytes` lies in `buffer`, which this reactor owns; a reference of its own is taken. */
 int weir_outq_share(struct weir_reactor *reactor, struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes,
                     size_t byte_count);
+/* As share, but takes over one reference that the caller has; `buffer` may be another reactor's. On failure it stays the caller's. */
+int weir_outq_give(struct weir_reactor *reactor, struct weir_outq *outq, struct weir_buffer *buffer, const uint8_t *bytes,
+                   size_t byte_count);
 /* Room for `byte_count` (at most 16 KiB) to be written in place, then committed; NULL: no memory. */
 uint8_t *weir_outq_reserve(struct weir_reactor *reactor, struct weir_outq *outq, size_t byte_count);
 int weir_outq_commit(struct weir_reactor *reactor, struct weir_outq *outq, size_t byte_count);

@@ -71,6 +71,18 @@ static void send_home(struct weir_pool_job *job)
     pthread_mutex_unlock(&home->lock);
 }
 
+void weir_pool_home_expect(struct weir_pool_home *home, struct weir_pool_job *job)
+{
+    job->home = home;
+    home->pending_count++;
+}
+
+void weir_pool_perform(struct weir_pool_job *job)
+{
+    job->run(job);
+    send_home(job);
+}
+
 static struct weir_pool_job *next_job(struct weir_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
@@ -88,10 +100,8 @@ static struct weir_pool_job *next_job(struct weir_pool *pool)
 static void *work(void *context)
 {
     struct weir_pool *pool = context;
-    for (struct weir_pool_job *job; (job = next_job(pool)) != NULL;) {
-        job->run(job);
-        send_home(job);
-    }
+    for (struct weir_pool_job *job; (job = next_job(pool)) != NULL;)
+        weir_pool_perform(job);
     return NULL;
 }
 
@@ -135,11 +145,10 @@ static int ensure_thread(struct weir_pool *pool)
 
 int weir_pool_submit(struct weir_pool *pool, struct weir_pool_home *home, struct weir_pool_job *job)
 {
-    job->home = home;
     pthread_mutex_lock(&pool->lock);
     int error = ensure_thread(pool);
     if (error == 0) {
-        home->pending_count++;
+        weir_pool_home_expect(home, job);
         weir_list_push_back(&pool->jobs, &job->node);
         pool->queued_count++;
         pthread_cond_signal(&pool->work);

@@ -60,6 +60,10 @@ int weir_pool_open(uint32_t threads_max, struct weir_pool **pool_out);
  */
 int weir_pool_submit(struct weir_pool *pool, struct weir_pool_home *home, struct weir_pool_job *job);
 
+/* Without a pool: `job` is promised to `home` now, and run later by whoever calls perform, on any thread. */
+void weir_pool_home_expect(struct weir_pool_home *home, struct weir_pool_job *job);
+void weir_pool_perform(struct weir_pool_job *job);
+
 /* Runs what was submitted, ends the threads, frees the pool. Homes still have to collect. */
 void weir_pool_close(struct weir_pool *pool);
 

@@ -131,6 +131,7 @@ void weir_sim_disk_under_way(struct weir_sim_io *io)
             continue;
         op->event->fire = NULL;
         op->event = NULL;
+        op->cut = true;
         weir_sim_disk_perform(op);
     }
 }

@@ -6,7 +6,6 @@
  */
 #include "runtime/sim_disk.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +24,7 @@ struct weir_sim_disk *weir_sim_disk_new(void)
 {
     struct weir_sim_disk *disk = weir_sim_alloc(sizeof(*disk));
     disk->holders = 1;
+    disk->calls_left = UINT64_MAX;
     weir_list_init(&disk->inodes);
     disk->root = weir_sim_inode_new(disk, true);
     return disk;
@@ -197,6 +197,21 @@ void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *dir
     weir_sim_entry_set(&directory->entries, name, inode);
 }
 
+void weir_sim_change_rename(struct weir_sim_disk *disk, struct weir_sim_inode *directory, const char *old_name,
+                            const char *new_name, struct weir_sim_inode *inode)
+{
+    size_t old_bytes = strlen(old_name) + 1;
+    size_t new_bytes = strlen(new_name) + 1;
+    bool same = strcmp(old_name, new_name) == 0;
+    struct weir_sim_change *change = new_change(disk, directory, WEIR_SIM_CHANGE_RENAME, old_bytes + new_bytes);
+    memcpy(change->bytes, old_name, old_bytes);
+    memcpy(change->bytes + old_bytes, new_name, new_bytes);
+    change->inode = inode;
+    weir_sim_entry_set(&directory->entries, new_name, inode);
+    if (!same)
+        weir_sim_entry_set(&directory->entries, old_name, NULL);
+}
+
 /* On the medium. */
 void weir_sim_change_apply(struct weir_sim_inode *inode, const struct weir_sim_change *change)
 {
@@ -232,105 +247,60 @@ void weir_sim_inode_sync(struct weir_sim_inode *inode, uint64_t mark, bool lost)
     }
 }
 
-/* ---- What io.h has no operation for ---- */
+/* ---- A durable write ---- */
 
-int weir_sim_disk_mkdir(struct weir_sim *sim, uint32_t host, const char *path)
+enum { PAGE_BYTES = 4096 };
+
+struct span {
+    uint64_t begin;
+    uint64_t end;
+};
+
+static bool touches(const struct span *span, const struct weir_sim_change *change)
 {
-    struct weir_sim_disk *disk = sim->hosts[host].disk;
-    const char *name;
-    struct weir_sim_inode *parent = weir_sim_inode_parent(disk, path, &name);
-    if (parent == NULL)
-        return -ENOENT;
-    if (*name == 0 || weir_sim_entry_find(&parent->entries, name) != NULL)
-        return -EEXIST;
-    weir_sim_change_link(disk, parent, name, weir_sim_inode_new(disk, true));
-    return 0;
+    return change->offset < span->end && change->offset + change->byte_count > span->begin;
 }
 
-int weir_sim_disk_unlink(struct weir_sim *sim, uint32_t host, const char *path)
+static void widen(struct span *span, const struct weir_sim_change *change)
 {
-    struct weir_sim_disk *disk = sim->hosts[host].disk;
-    const char *name;
-    struct weir_sim_inode *parent = weir_sim_inode_parent(disk, path, &name);
-    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, name)
-                                                  : NULL;
-    if (entry == NULL)
-        return -ENOENT;
-    if (entry->inode->directory && !weir_list_empty(&entry->inode->entries))
-        return -ENOTEMPTY;
-    disk->bytes_used -= entry->inode->now.size;
-    weir_sim_change_link(disk, parent, name, NULL);
-    return 0;
+    if (change->offset < span->begin)
+        span->begin = change->offset;
+    if (change->offset + change->byte_count > span->end)
+        span->end = change->offset + change->byte_count;
 }
 
-int weir_sim_disk_rename(struct weir_sim *sim, uint32_t host, const char *from, const char *to)
+/*
+ * Walking back from the newest, a change that lies on the pages so far joins them, for it goes to the medium as they stand.
+ * A size set before is metadata that a durable write commits too, and orders all before it.
+ */
+static void take_span(struct weir_sim_inode *inode, struct weir_list *taken)
 {
-    struct weir_sim_disk *disk = sim->hosts[host].disk;
-    const char *old_name;
-    const char *new_name;
-    struct weir_sim_inode *parent = weir_sim_inode_parent(disk, from, &old_name);
-    struct weir_sim_inode *other = weir_sim_inode_parent(disk, to, &new_name);
-    struct weir_sim_entry *entry = parent != NULL ? weir_sim_entry_find(&parent->entries, old_name)
-                                                  : NULL;
-    if (entry == NULL || other == NULL || *new_name == 0)
-        return -ENOENT;
-    if (parent != other)
-        return -EXDEV;
-    size_t old_bytes = strlen(old_name) + 1;
-    size_t new_bytes = strlen(new_name) + 1;
-    struct weir_sim_change *change = new_change(disk, parent, WEIR_SIM_CHANGE_RENAME,
-                                                old_bytes + new_bytes);
-    memcpy(change->bytes, old_name, old_bytes);
-    memcpy(change->bytes + old_bytes, new_name, new_bytes);
-    change->inode = entry->inode;
-    weir_sim_entry_set(&parent->entries, new_name, change->inode);
-    if (strcmp(old_name, new_name) != 0)
-        weir_sim_entry_set(&parent->entries, old_name, NULL);
-    return 0;
+    struct weir_sim_change *last = WEIR_CONTAINER(inode->changes.prev, struct weir_sim_change, node);
+    struct span span = {last->offset / PAGE_BYTES * PAGE_BYTES,
+                        (last->offset + last->byte_count + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES};
+    bool all = false;
+    for (struct weir_list *node = inode->changes.prev, *before; node != &inode->changes; node = before) {
+        struct weir_sim_change *change = WEIR_CONTAINER(node, struct weir_sim_change, node);
+        before = node->prev;
+        all |= change->kind != WEIR_SIM_CHANGE_WRITE;
+        if (!all && !touches(&span, change))
+            continue;
+        widen(&span, change);
+        weir_list_remove(node);
+        weir_list_push_front(taken, node);
+    }
 }
 
-int weir_sim_disk_truncate(struct weir_sim *sim, uint32_t host, const char *path,
-                           uint64_t byte_count)
+void weir_sim_inode_sync_last(struct weir_sim_inode *inode, bool lost)
 {
-    struct weir_sim_disk *disk = sim->hosts[host].disk;
-    struct weir_sim_inode *inode = weir_sim_inode_find(disk, path);
-    if (inode == NULL)
-        return -ENOENT;
-    if (inode->directory)
-        return -EISDIR;
-    weir_sim_change_size(disk, inode, byte_count);
-    return 0;
-}
-
-int weir_sim_disk_list(struct weir_sim *sim, uint32_t host, const char *path,
-                       void (*each)(void *context, const char *name), void *context)
-{
-    struct weir_sim_inode *inode = weir_sim_inode_find(sim->hosts[host].disk, path);
-    if (inode == NULL)
-        return -ENOENT;
-    if (!inode->directory)
-        return -ENOTDIR;
-    WEIR_LIST_EACH(node, &inode->entries)
-        each(context, WEIR_CONTAINER(node, struct weir_sim_entry, node)->name);
-    return 0;
-}
-
-void weir_sim_disk_settle(struct weir_sim *sim, uint32_t host)
-{
-    WEIR_LIST_EACH(node, &sim->hosts[host].disk->inodes)
-        weir_sim_inode_sync(WEIR_CONTAINER(node, struct weir_sim_inode, node), UINT64_MAX, false);
-}
-
-int64_t weir_sim_disk_peek(struct weir_sim *sim, uint32_t host, const char *path, uint64_t offset,
-                           void *bytes, size_t byte_count)
-{
-    const struct weir_sim_inode *inode = weir_sim_inode_find(sim->hosts[host].disk, path);
-    if (inode == NULL || inode->directory)
-        return -ENOENT;
-    if (offset >= inode->now.size)
-        return 0;
-    if (byte_count > inode->now.size - offset)
-        byte_count = inode->now.size - offset;
-    memcpy(bytes, inode->now.bytes + offset, byte_count);
-    return (int64_t)byte_count;
+    struct weir_list taken;
+    weir_list_init(&taken);
+    take_span(inode, &taken);
+    struct weir_list *node;
+    while ((node = weir_list_pop_front(&taken)) != NULL) {
+        struct weir_sim_change *change = WEIR_CONTAINER(node, struct weir_sim_change, node);
+        if (!lost)
+            weir_sim_change_apply(inode, change);
+        free(change);
+    }
 }

@@ -38,6 +38,7 @@ struct weir_sim_inode {
     struct weir_list entries; /* of a directory, now */
     struct weir_list medium_entries;
     struct weir_list changes;    /* oldest first */
+    const struct weir_sim_file *lock; /* who has it; ends with that file, and with a crash */
     struct weir_sim_inode *copy; /* while the disk is copied */
 };
 
@@ -63,6 +64,7 @@ struct weir_sim_disk {
     uint32_t holders;
     uint64_t change_number;
     uint64_t bytes_used;
+    uint64_t calls_left; /* blocking ones, until it is dead; UINT64_MAX: it lives */
     struct weir_sim_inode *root;
     struct weir_list inodes;
 };
@@ -95,15 +97,33 @@ void weir_sim_change_size(struct weir_sim_disk *disk, struct weir_sim_inode *ino
                           uint64_t byte_count);
 void weir_sim_change_link(struct weir_sim_disk *disk, struct weir_sim_inode *directory,
                           const char *name, struct weir_sim_inode *inode);
+void weir_sim_change_rename(struct weir_sim_disk *disk, struct weir_sim_inode *directory, const char *old_name,
+                            const char *new_name, struct weir_sim_inode *inode);
 void weir_sim_change_apply(struct weir_sim_inode *inode, const struct weir_sim_change *change);
 /* Changes with numbers up to `mark` are on the medium now, or (lost) never will be. */
 void weir_sim_inode_sync(struct weir_sim_inode *inode, uint64_t mark, bool lost);
+/* The same of the last change, a write, and of what it lies on: pages, and sizes set before. All else stays pending. */
+void weir_sim_inode_sync_last(struct weir_sim_inode *inode, bool lost);
 
-/* ---- sim_file.c: the operations ---- */
+/* ---- sim_tree.c: names, at once. 0, or a negative errno as the system call ---- */
+int weir_sim_tree_mkdir(struct weir_sim_disk *disk, const char *path);
+int weir_sim_tree_unlink(struct weir_sim_disk *disk, const char *path); /* an empty directory too */
+int weir_sim_tree_rename(struct weir_sim_disk *disk, const char *from, const char *to);
+
+/* ---- sim_file.c: the operations; each result is that of its system call ---- */
+int weir_sim_file_open(struct weir_sim *sim, struct weir_sim_disk *disk, const char *path, int flags);
+int weir_sim_file_read(struct weir_sim *sim, const struct weir_sim_file *file, const struct iovec *iov,
+                       uint32_t iov_count, uint64_t offset);
+int weir_sim_file_write(struct weir_sim *sim, const struct weir_sim_file *file, const struct iovec *iov,
+                        uint32_t iov_count, uint64_t offset, bool durable);
+int weir_sim_file_sync(struct weir_sim *sim, const struct weir_sim_file *file, uint64_t mark);
 void weir_sim_disk_submit(struct weir_sim_op *op);
 void weir_sim_disk_perform(struct weir_sim_op *op); /* now, whatever its time */
 void weir_sim_file_close(struct weir_sim *sim, struct weir_sim_file *file);
 void weir_sim_file_free(struct weir_sim_file *file);
+
+/* ---- sim_disk_calls.c ---- */
+extern const struct weir_disk_table weir_sim_disk_table;
 
 /* ---- sim_crash.c ---- */
 void weir_sim_disk_under_way(struct weir_sim_io *io); /* some of what is being written gets there */

@@ -320,6 +320,21 @@ static bool all_ended(const struct weir_sim *sim)
     return true;
 }
 
+/* Work comes and goes: what has ended is not looked at again. */
+static void forget(struct weir_sim_scheduler *scheduler, struct weir_sim_fiber *fiber)
+{
+    struct weir_sim_fiber **at = &scheduler->first;
+    while (*at != fiber)
+        at = &(*at)->next;
+    *at = fiber->next;
+    if (scheduler->last == &fiber->next)
+        scheduler->last = at;
+    if (scheduler->ran_last == fiber)
+        scheduler->ran_last = NULL;
+    free_stack(fiber);
+    free(fiber);
+}
+
 static void step(struct weir_sim *sim, struct weir_sim_fiber *fiber)
 {
     sim->steps++;
@@ -328,6 +343,8 @@ static void step(struct weir_sim *sim, struct weir_sim_fiber *fiber)
     switch_to_fiber(fiber);
     if (weir_sim_chance(sim, sim->faults.pause))
         fiber->paused_until_ns = sim->now_ns + weir_sim_below(sim, sim->faults.pause_ns_max + 1);
+    if (fiber->ended)
+        forget(sim->scheduler, fiber);
     weir_sim_pass(sim, 50 + weir_sim_below(sim, sim->faults.step_ns_max + 1));
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/list.h"
+#include "runtime/disk.h"
 #include "runtime/io_sim.h"
 
 struct weir_sim_random {
@@ -52,6 +53,7 @@ struct weir_sim_fd {
 
 struct weir_sim_io {
     struct weir_io io; /* first */
+    struct weir_disk calls; /* runtime/sim_disk_calls.c, on `disk` */
     struct weir_list node;
     struct weir_sim *sim;
     struct weir_sim_host *host;
@@ -79,6 +81,7 @@ struct weir_sim_op {
     uint64_t bytes_hash;          /* SEND, SENDTO, WRITE: of what was handed over */
     int result;
     bool finished; /* `result` is to be handed over, last */
+    bool cut;      /* the crash is now: a durable write is not */
     bool ready;
 };
 

@@ -353,6 +353,14 @@ int weir_tcp_share(struct weir_tcp *conn, struct weir_buffer *buffer, const uint
                   result < 0 ? result : weir_outq_share(conn->reactor, &conn->outq, buffer, bytes, byte_count));
 }
 
+int weir_tcp_give(struct weir_tcp *conn, struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count)
+{
+    int result = may_write(conn, byte_count);
+    bool was_empty = conn->outq.byte_count == 0;
+    return queued(conn, was_empty,
+                  result < 0 ? result : weir_outq_give(conn->reactor, &conn->outq, buffer, bytes, byte_count));
+}
+
 uint8_t *weir_tcp_reserve(struct weir_tcp *conn, size_t byte_count)
 {
     return may_write(conn, byte_count) < 0 ? NULL : weir_outq_reserve(conn->reactor, &conn->outq, byte_count);

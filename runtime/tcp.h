@@ -57,6 +57,8 @@ static_assert(sizeof(struct weir_tcp) <= 320, "a size class of the allocator");
 
 /* `bytes` lies in `buffer` of this reactor and is sent from there. Results as weir_tcp_write. */
 int weir_tcp_share(struct weir_tcp *conn, struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count);
+/* The same, but takes over one reference that the caller has, and `buffer` may be another reactor's. On failure it stays the caller's. */
+int weir_tcp_give(struct weir_tcp *conn, struct weir_buffer *buffer, const uint8_t *bytes, size_t byte_count);
 /* Write in place: room for byte_count (<= 16 KiB) or NULL; then commit what was written. */
 uint8_t *weir_tcp_reserve(struct weir_tcp *conn, size_t byte_count);
 int weir_tcp_commit(struct weir_tcp *conn, size_t byte_count);

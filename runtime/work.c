@@ -1,8 +1,9 @@
 /*
  * runtime/work.c - blocking work: run on the pool, ended on its reactor.
  *
- * The pool is made by the first call for work, under the runtime's start lock, and shared by all reactors.
- * Proof: tests/runtime/work_test.c.
+ * The pool is made by the first call for work, under the runtime's start lock, and shared by all reactors. An io that
+ * cannot be beside threads (the simulator) runs the work itself, later.
+ * Proof: tests/runtime/work_test.c, tests/runtime/disk_sim.c.
  */
 #include "runtime/work.h"
 
@@ -86,15 +87,31 @@ static int open_pool(struct weir_runtime *runtime, struct weir_pool **pool_out)
     return result;
 }
 
-int weir_work(struct weir_reactor *reactor, void (*run)(void *context), weir_done_fn done, void *context)
+static void perform_later(void *context)
 {
+    weir_pool_perform(&((struct work_job *)context)->job);
+}
+
+static int submit(struct weir_reactor *reactor, struct work_job *work)
+{
+    if (reactor->io->table->later) {
+        int result = reactor->io->table->later(reactor->io, perform_later, work);
+        if (result == 0)
+            weir_pool_home_expect(reactor->pool_home, &work->job);
+        return result;
+    }
     struct weir_pool *pool;
     int result = open_pool(reactor->runtime, &pool);
-    struct work_job *work = result == 0 ? calloc(1, sizeof *work) : NULL;
+    return result < 0 ? result : weir_pool_submit(pool, reactor->pool_home, &work->job);
+}
+
+int weir_work(struct weir_reactor *reactor, void (*run)(void *context), weir_done_fn done, void *context)
+{
+    struct work_job *work = calloc(1, sizeof *work);
     if (!work)
         return -ENOMEM;
     *work = (struct work_job){{.run = run_job, .done = end_job}, reactor, run, done, context};
-    result = weir_pool_submit(pool, reactor->pool_home, &work->job);
+    int result = submit(reactor, work);
     if (result < 0)
         free(work);
     else

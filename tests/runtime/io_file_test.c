@@ -85,6 +85,66 @@ static void what_is_written_is_read_back(void **state)
     close_io(io);
 }
 
+static int write_durably(struct weir_io *io, int fd, struct iovec *iov, uint32_t iov_count, uint64_t offset)
+{
+    struct note note = {.op.iov = iov, .op.iov_count = iov_count, .op.offset = offset, .op.durable = true};
+    begin(io, &note, WEIR_IO_WRITE, fd);
+    TURN_UNTIL(io, note.ends == 1);
+    assert_int_equal(note.calls, 1);
+    return note.last_result;
+}
+
+static void a_durable_write_is_a_write(void **state)
+{
+    struct weir_io *io = open_io(state);
+    struct folder folder;
+    make_folder(&folder);
+    int fd = open_by_io(io, folder.file, O_RDWR | O_CREAT);
+    struct iovec one = {"0123456789", 10};
+    struct iovec two[2] = {{"abc", 3}, {"defg", 4}};
+    char back[16] = "";
+    assert_int_equal(write_durably(io, fd, &one, 1, 0), 10);
+    assert_int_equal(write_durably(io, fd, two, 2, 5), 7);
+    assert_int_equal(pread(fd, back, sizeof(back), 0), 12);
+    assert_memory_equal(back, "01234abcdefg", 12);
+    int reader = open_by_io(io, folder.file, O_RDONLY);
+    assert_int_equal(write_durably(io, reader, &one, 1, 0), -EBADF);
+    io->table->drop(io, reader);
+    io->table->drop(io, fd);
+    remove_folder(&folder);
+    close_io(io);
+}
+
+static long own_oom_score(void)
+{
+    char text[16] = "";
+    FILE *file = fopen("/proc/self/oom_score_adj", "re");
+    assert_non_null(fgets(text, sizeof(text), file));
+    fclose(file);
+    return strtol(text, NULL, 10);
+}
+
+/* A file of /proc takes a write and refuses RWF_DSYNC and syncs: the bytes get there, and nobody is told that they are durable. */
+static void where_dsync_is_refused_a_write_and_a_sync_are_made(void **state)
+{
+    struct weir_io *io = open_io(state);
+    int fd = open_by_io(io, "/proc/self/oom_score_adj", O_WRONLY);
+    assert_true(fd >= 0);
+    long wanted = own_oom_score() + 1; /* a process may always raise it */
+    if (wanted > 1000)
+        skip();
+    char text[16];
+    struct iovec iov = {text, (size_t)snprintf(text, sizeof(text), "%ld", wanted)};
+    int result = write_durably(io, fd, &iov, 1, 0);
+    if (is_uring(io)) /* passes the flag over to files that do not know it */
+        assert_int_equal(result, iov.iov_len);
+    else
+        assert_int_equal(result, -EINVAL); /* of the fdatasync */
+    assert_int_equal(own_oom_score(), wanted);
+    io->table->drop(io, fd);
+    close_io(io);
+}
+
 static void a_folder_can_be_synced(void **state)
 {
     struct weir_io *io = open_io(state);
@@ -311,6 +371,8 @@ int main(void)
 {
     static const struct io_case cases[] = {
         IO_CASE(what_is_written_is_read_back),
+        IO_CASE(a_durable_write_is_a_write),
+        IO_CASE(where_dsync_is_refused_a_write_and_a_sync_are_made),
         IO_CASE(a_folder_can_be_synced),
         IO_CASE(errors_of_files_are_results),
         IO_CASE(many_writes_at_once_all_arrive),

@@ -67,6 +67,22 @@ static void add_shared(struct queue *queue, size_t bytes)
     queue->written += bytes;
 }
 
+/* Each run with a reference of its own, as readers of a log hand them over. */
+static void add_given(struct queue *queue, size_t bytes)
+{
+    struct weir_buffer *buffer = weir_buffer_take(queue->fixture.reactor, bytes + 1);
+    memcpy(buffer->bytes, queue->model + queue->written, bytes);
+    for (size_t at = 0; at < bytes;) {
+        size_t part = 1 + next_random(queue) % bytes;
+        part = part > bytes - at ? bytes - at : part;
+        weir_buffer_hold(queue->fixture.reactor, buffer);
+        assert_int_equal(weir_outq_give(queue->fixture.reactor, &queue->outq, buffer, buffer->bytes + at, part), 0);
+        at += part;
+    }
+    assert_int_equal(weir_outq_give(queue->fixture.reactor, &queue->outq, buffer, buffer->bytes, 0), 0); /* ours goes */
+    queue->written += bytes;
+}
+
 static void add_in_place(struct queue *queue, size_t bytes)
 {
     size_t used = bytes / 2;
@@ -113,11 +129,12 @@ static void it_sends_what_was_put_in_and_in_that_order(void **state)
     open_queue(&queue);
     for (uint32_t step = 0; step < STEPS && queue.written < MODEL_BYTES - (1 << 19); step++) {
         size_t bytes = next_random(&queue) % (next_random(&queue) % 50 == 0 ? 200000 : 700);
-        switch (next_random(&queue) % 6) {
+        switch (next_random(&queue) % 7) {
         case 0: add_copy(&queue, bytes); break;
         case 1: add_shared(&queue, bytes); break;
         case 2: add_in_place(&queue, bytes % 16384); break;
         case 3: add_copy(&queue, bytes % 40); break;
+        case 4: add_given(&queue, bytes); break;
         default: send_some(&queue, next_random(&queue) % 2000); break;
         }
         check_gathered(&queue);
@@ -154,6 +171,35 @@ static void a_run_beside_the_last_one_only_makes_it_longer(void **state)
     assert_int_equal(weir_outq_gather(&queue.outq, iov, IOV), 1);
     weir_buffer_drop(queue.fixture.reactor, page);
     close_queue(&queue);
+}
+
+static void what_is_given_goes_home_when_it_is_sent(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    struct iovec iov[IOV];
+    struct weir_outq outq = {0};
+    open_fixture(&fixture, 2);
+    settle(&fixture);
+    struct weir_reactor *home = reactor_at(&fixture, 1);
+    struct weir_buffer *buffer = weir_buffer_take(home, 1000);
+    weir_buffer_hold(home, buffer);
+    weir_buffer_hold(home, buffer); /* three runs, of which two run together */
+    assert_int_equal(weir_outq_give(fixture.reactor, &outq, buffer, buffer->bytes, 100), 0);
+    assert_int_equal(weir_outq_give(fixture.reactor, &outq, buffer, buffer->bytes + 100, 50), 0);
+    assert_int_equal(weir_outq_give(fixture.reactor, &outq, buffer, buffer->bytes + 500, 50), 0);
+    assert_int_equal(weir_outq_gather(&outq, iov, IOV), 2);
+    settle(&fixture);
+    assert_int_equal(buffer->refs, 2);
+    weir_outq_sent(fixture.reactor, &outq, 160);
+    settle(&fixture);
+    assert_int_equal(buffer->refs, 1);
+    assert_int_equal(home->buffers.live_count, 1);
+    weir_outq_sent(fixture.reactor, &outq, 40);
+    settle(&fixture);
+    assert_int_equal(home->buffers.live_count, 0);
+    assert_int_equal(fixture.reactor->buffers.live_count, 0);
+    close_fixture(&fixture);
 }
 
 static void an_empty_queue_holds_no_memory(void **state)
@@ -198,6 +244,7 @@ int main(void)
         cmocka_unit_test(it_sends_what_was_put_in_and_in_that_order),
         cmocka_unit_test(small_copies_run_together),
         cmocka_unit_test(a_run_beside_the_last_one_only_makes_it_longer),
+        cmocka_unit_test(what_is_given_goes_home_when_it_is_sent),
         cmocka_unit_test(an_empty_queue_holds_no_memory),
         cmocka_unit_test(without_memory_nothing_is_queued),
     };

@@ -6,6 +6,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include "runtime/sim_disk.h"
+
 struct note {
     struct weir_io_op op;
     struct weir_io *io;
@@ -56,6 +58,17 @@ static int write_at(struct weir_io *io, int fd, const void *bytes, size_t byte_c
                     uint64_t offset)
 {
     return transfer(io, WEIR_IO_WRITE, fd, (void *)(uintptr_t)bytes, byte_count, offset);
+}
+
+static int write_durably(struct weir_io *io, int fd, const void *bytes, size_t byte_count, uint64_t offset)
+{
+    struct note note = {.io = io,
+                        .op = {.kind = WEIR_IO_WRITE, .fd = fd, .durable = true},
+                        .iov = {(void *)(uintptr_t)bytes, byte_count}};
+    note.op.iov = &note.iov;
+    note.op.iov_count = 1;
+    note.op.offset = offset;
+    return finish(&note);
 }
 
 static int sync_file(struct weir_io *io, int fd)
@@ -330,6 +343,125 @@ static void a_crash_under_a_write_keeps_it_or_not(void **state)
     assert_in_range(kept, 20, 80);
 }
 
+/* ---- Durable writes ---- */
+
+static uint8_t byte_at(struct weir_sim *sim, const char *path, uint64_t offset)
+{
+    uint8_t byte = 0;
+    weir_sim_disk_peek(sim, 0, path, offset, &byte, 1);
+    return byte;
+}
+
+/* What lies on its pages goes with it, in order; what lies elsewhere is no more durable than before. */
+static void a_durable_write_is_all_that_is_durable(void **state)
+{
+    (void)state;
+    uint32_t lost = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct weir_io *io;
+        struct weir_sim *sim = world_of(seed, &io);
+        int fd = open_file(io, "/log", O_RDWR | O_CREAT);
+        sync_directory(io, "/");
+        assert_int_equal(write_at(io, fd, "under", 5, 8192), 5);
+        assert_int_equal(write_at(io, fd, "before", 6, 0), 6);
+        assert_int_equal(write_durably(io, fd, "durable", 7, 8194), 7);
+        assert_int_equal(write_at(io, fd, "after", 5, 20000), 5);
+        io = restart(sim, io, WEIR_SIM_POWER_LOSS);
+        char bytes[10] = {0};
+        assert_int_equal(weir_sim_disk_peek(sim, 0, "/log", 8192, bytes, 9), 9);
+        assert_memory_equal(bytes, "undurable", 9);
+        lost += byte_at(sim, "/log", 0) != 'b';
+        close_world(sim, io);
+    }
+    assert_in_range(lost, 20, 80);
+}
+
+static void a_durable_write_keeps_the_size_that_was_set_before(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct weir_io *io;
+        struct weir_sim *sim = world_of(seed, &io);
+        int fd = open_file(io, "/log", O_RDWR | O_CREAT);
+        sync_directory(io, "/");
+        assert_int_equal(write_at(io, fd, "old", 3, 100000), 3);
+        assert_int_equal(weir_sim_disk_truncate(sim, 0, "/log", 10), 0);
+        assert_int_equal(write_durably(io, fd, "new", 3, 10), 3);
+        io = restart(sim, io, WEIR_SIM_POWER_LOSS);
+        char bytes[16];
+        assert_int_equal(weir_sim_disk_peek(sim, 0, "/log", 0, bytes, sizeof(bytes)), 13);
+        assert_memory_equal(bytes + 10, "new", 3);
+        close_world(sim, io);
+    }
+}
+
+static void a_durable_write_that_fails_is_never_durable(void **state)
+{
+    (void)state;
+    struct weir_io *io;
+    struct weir_sim *sim = world_of(9, &io);
+    int fd = open_file(io, "/log", O_RDWR | O_CREAT);
+    weir_sim_disk_settle(sim, 0);
+    weir_sim_faults(sim)->sync_error = WEIR_SIM_ALWAYS;
+    assert_int_equal(write_durably(io, fd, "lost", 4, 0), -EIO);
+    weir_sim_faults(sim)->sync_error = 0;
+    assert_int_equal(byte_at(sim, "/log", 0), 'l'); /* it still reads well */
+    assert_int_equal(sync_file(io, fd), 0);
+    io = restart(sim, io, WEIR_SIM_POWER_LOSS);
+    assert_int_equal(byte_at(sim, "/log", 0), 0);
+    close_world(sim, io);
+}
+
+/* Eight sectors under way when the power goes: all, none, and some of them. */
+static void a_durable_write_under_way_may_be_torn(void **state)
+{
+    (void)state;
+    static char bytes[4096];
+    uint32_t all = 0, none = 0, some = 0;
+    memset(bytes, 'w', sizeof(bytes));
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct weir_io *io;
+        struct weir_sim *sim = world_of(seed, &io);
+        int fd = open_file(io, "/log", O_RDWR | O_CREAT);
+        weir_sim_disk_settle(sim, 0);
+        struct note note = {.io = io,
+                            .op = {.kind = WEIR_IO_WRITE, .fd = fd, .done = on_done, .durable = true},
+                            .iov = {bytes, sizeof(bytes)}};
+        note.op.iov = &note.iov;
+        note.op.iov_count = 1;
+        assert_int_equal(weir_io_start(io, &note.op), 0);
+        assert_int_equal(weir_io_turn(io, 0), 0); /* submitted, not done */
+        io = restart(sim, io, WEIR_SIM_POWER_LOSS);
+        uint32_t sectors = 0;
+        for (uint64_t at = 0; at < sizeof(bytes); at += WEIR_SIM_SECTOR_BYTES)
+            sectors += byte_at(sim, "/log", at) == 'w';
+        all += sectors == 8;
+        none += sectors == 0;
+        some += sectors > 0 && sectors < 8;
+        close_world(sim, io);
+    }
+    assert_true(all > 0 && none > 0 && some > 0);
+}
+
+/* A disk that died answers operations of an io too, and a write that was durable before is. */
+static void a_dead_disk_fails_operations_as_well(void **state)
+{
+    (void)state;
+    struct weir_io *io;
+    struct weir_sim *sim = world_of(10, &io);
+    int fd = open_file(io, "/log", O_RDWR | O_CREAT);
+    sync_directory(io, "/");
+    assert_int_equal(write_durably(io, fd, "kept", 4, 0), 4);
+    weir_sim_disk_die_after(sim, 0, 0);
+    assert_int_equal(write_durably(io, fd, "gone", 4, 0), -EIO);
+    assert_int_equal(sync_file(io, fd), -EIO);
+    assert_int_equal(open_file(io, "/log", O_RDWR | O_TRUNC), -EIO);
+    io = restart(sim, io, WEIR_SIM_POWER_LOSS);
+    assert_int_equal(byte_at(sim, "/log", 0), 'k');
+    assert_true(open_file(io, "/log", O_RDWR) >= 0);
+    close_world(sim, io);
+}
+
 /* ---- A small log under crashes ---- */
 
 enum { RECORD_BYTES = 700, RECORDS = 20 };
@@ -398,6 +530,11 @@ int main(void)
         cmocka_unit_test(a_rename_is_kept_or_dropped_whole),
         cmocka_unit_test(after_a_failed_sync_the_next_one_succeeds_and_the_bytes_are_lost),
         cmocka_unit_test(a_crash_under_a_write_keeps_it_or_not),
+        cmocka_unit_test(a_durable_write_is_all_that_is_durable),
+        cmocka_unit_test(a_durable_write_keeps_the_size_that_was_set_before),
+        cmocka_unit_test(a_durable_write_that_fails_is_never_durable),
+        cmocka_unit_test(a_durable_write_under_way_may_be_torn),
+        cmocka_unit_test(a_dead_disk_fails_operations_as_well),
         cmocka_unit_test(a_log_that_syncs_keeps_what_it_acknowledged_and_one_that_does_not_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
