@@ -7,6 +7,10 @@ set(WEIR_URING PkgConfig::URING)
 
 pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck)
 
+# What opens compressed batches, each the library that made its format known.
+pkg_check_modules(CODECS REQUIRED IMPORTED_TARGET zlib liblz4 libzstd snappy)
+set(WEIR_CODECS PkgConfig::CODECS)
+
 # libyaml reads the settings: a format people know, and every node knows its line.
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 set(WEIR_YAML PkgConfig::YAML)
