@@ -60,7 +60,9 @@ function(weir_fuzz name file)
 endfunction()
 
 file(GLOB WEIR_FUZZ_HEADERS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/base/*.h
-    ${CMAKE_SOURCE_DIR}/wire/*/*.h)
+    ${CMAKE_SOURCE_DIR}/log/*.h ${CMAKE_SOURCE_DIR}/wire/*/*.h)
 
 weir_fuzz(wire.resp.codec wire/resp/resp_codec_fuzz.c
     wire/resp/resp_codec.c wire/resp/resp_write.c base/bytes.c base/assert.c)
+weir_fuzz(log.batch log/batch_fuzz.c
+    log/batch.c log/batch_build.c log/batch_walk.c base/crc32c.c base/assert.c)
