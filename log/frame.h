@@ -35,6 +35,7 @@ struct weir_extent_head {
     struct weir_log_id node;
     uint64_t run;
     uint32_t journal;
+    uint32_t salt; /* drawn for each use of an extent; its frames' checksums begin with it */
     uint64_t number;
     uint64_t first_sequence;
 };
@@ -55,7 +56,9 @@ struct weir_entry {
     uint32_t body_bytes;
 };
 
-static inline uint32_t weir_entry_bytes(uint32_t body_bytes) /* in a frame */
+enum { WEIR_ENTRY_BODY_BYTES_MAX = 1 << 30 }; /* so that no sum of lengths wraps */
+
+static inline uint32_t weir_entry_bytes(uint32_t body_bytes) /* in a frame; of a body up to WEIR_ENTRY_BODY_BYTES_MAX */
 {
     return (WEIR_ENTRY_HEAD_BYTES + body_bytes + 7u) & ~7u;
 }
@@ -73,6 +76,10 @@ void weir_entry_write(uint8_t *bytes, const struct weir_entry *entry);
 void weir_frame_write(uint8_t *bytes, const struct weir_extent_head *extent, const struct weir_frame_head *head);
 /* Is there a valid frame of this extent with this sequence at `bytes`? byte_count: what is left of the extent. */
 bool weir_frame_read(const uint8_t *bytes, size_t byte_count, const struct weir_extent_head *extent, uint64_t sequence,
+                     struct weir_frame_head *head_out);
+/* Does what stands there look like a frame of this extent's node, run and journal? No length, sequence or checksum is looked at:
+ * for finding out what a chain broke off at. */
+bool weir_frame_peek(const uint8_t *bytes, size_t byte_count, const struct weir_extent_head *extent,
                      struct weir_frame_head *head_out);
 /* The entry at *at of a valid frame, and on to the next. 1; 0: the end; -EBADMSG: what no program of ours wrote. */
 int weir_entry_next(const uint8_t **at, const uint8_t *end, struct weir_entry *entry_out);
