@@ -25,6 +25,7 @@ struct weir_kafka_arena {
     struct weir_kafka_block *blocks; /* malloc'd, newest first */
     size_t bytes_left;               /* of what may be taken altogether */
 };
+/* first  any alignment; as long as the arena is used */
 void weir_kafka_arena_init(struct weir_kafka_arena *arena, void *first, size_t first_bytes, size_t bytes_max);
 void weir_kafka_arena_deinit(struct weir_kafka_arena *arena);
 void *weir_kafka_arena_take(struct weir_kafka_arena *arena, size_t byte_count); /* zeroed, aligned to 8; NULL: too much */
@@ -37,11 +38,47 @@ struct weir_kafka_array { void *items; uint32_t count; }; /* of structs, or of t
 struct weir_kafka_records { /* decoded: bytes; encoded: what to send instead of bytes, in order */
     const uint8_t *bytes;
     uint32_t byte_count; /* of all of it */
-    const void *const *pieces; /* opaque to the codec; NULL: `bytes` are copied */
+    const void *const *pieces; /* opaque to the codec; NULL: `bytes` are copied. Stay until the parts were used */
     uint32_t piece_count;
 };
 
-struct weir_kafka_message; /* a table */
+struct weir_kafka_message; /* a table: kafka_table.h */
+
+enum weir_kafka_key {
+    WEIR_KAFKA_PRODUCE = 0,
+    WEIR_KAFKA_FETCH = 1,
+    WEIR_KAFKA_LIST_OFFSETS = 2,
+    WEIR_KAFKA_METADATA = 3,
+    WEIR_KAFKA_OFFSET_COMMIT = 8,
+    WEIR_KAFKA_OFFSET_FETCH = 9,
+    WEIR_KAFKA_FIND_COORDINATOR = 10,
+    WEIR_KAFKA_JOIN_GROUP = 11,
+    WEIR_KAFKA_HEARTBEAT = 12,
+    WEIR_KAFKA_LEAVE_GROUP = 13,
+    WEIR_KAFKA_SYNC_GROUP = 14,
+    WEIR_KAFKA_DESCRIBE_GROUPS = 15,
+    WEIR_KAFKA_LIST_GROUPS = 16,
+    WEIR_KAFKA_SASL_HANDSHAKE = 17,
+    WEIR_KAFKA_API_VERSIONS = 18,
+    WEIR_KAFKA_CREATE_TOPICS = 19,
+    WEIR_KAFKA_DELETE_TOPICS = 20,
+    WEIR_KAFKA_DELETE_RECORDS = 21,
+    WEIR_KAFKA_INIT_PRODUCER_ID = 22,
+    WEIR_KAFKA_OFFSET_FOR_LEADER_EPOCH = 23,
+    WEIR_KAFKA_ADD_PARTITIONS_TO_TXN = 24,
+    WEIR_KAFKA_ADD_OFFSETS_TO_TXN = 25,
+    WEIR_KAFKA_END_TXN = 26,
+    WEIR_KAFKA_TXN_OFFSET_COMMIT = 28,
+    WEIR_KAFKA_DESCRIBE_CONFIGS = 32,
+    WEIR_KAFKA_SASL_AUTHENTICATE = 36,
+    WEIR_KAFKA_CREATE_PARTITIONS = 37,
+    WEIR_KAFKA_DELETE_GROUPS = 42,
+    WEIR_KAFKA_INCREMENTAL_ALTER_CONFIGS = 44,
+    WEIR_KAFKA_OFFSET_DELETE = 47,
+    WEIR_KAFKA_DESCRIBE_CLUSTER = 60,
+    WEIR_KAFKA_CONSUMER_GROUP_HEARTBEAT = 68,
+    WEIR_KAFKA_CONSUMER_GROUP_DESCRIBE = 69,
+};
 
 struct weir_kafka_api {
     int16_t key;
@@ -51,9 +88,10 @@ struct weir_kafka_api {
     const struct weir_kafka_message *request;
     const struct weir_kafka_message *response;
 };
-extern const struct weir_kafka_api weir_kafka_apis[];
+extern const struct weir_kafka_api weir_kafka_apis[]; /* by key */
 extern const uint32_t weir_kafka_api_count;
-const struct weir_kafka_api *weir_kafka_api_find(int16_t key);
+const struct weir_kafka_api *weir_kafka_api_find(int16_t key); /* NULL: not spoken */
+bool weir_kafka_flexible(int16_t key, int16_t version);        /* false where key or version is unknown */
 
 /* The head of a request. */
 struct weir_kafka_head {
@@ -63,28 +101,42 @@ struct weir_kafka_head {
     struct weir_kafka_string client_id;
     uint32_t byte_count; /* of the head itself, tags of flexible versions included */
 };
-/* 0; -EBADMSG. Knows from key and version whether tags follow; unknown keys and versions are read as not flexible. */
+/*
+ * 0; -EBADMSG. Knows from key and version whether tags follow. Of an unknown key or version only the first three numbers are believed:
+ * client_id is what it looks like, or null.
+ */
 int weir_kafka_head_read(const uint8_t *bytes, size_t byte_count, struct weir_kafka_head *head_out);
+
+/* A section of tags; how many bytes it takes, 0: malformed. */
+size_t weir_kafka_tags_skip(const uint8_t *at, size_t left);
+
+/* Every member its default (not always zero); empty strings and arrays are not null. */
+void weir_kafka_defaults(const struct weir_kafka_message *message, void *out);
+/* An array of `count` structs with defaults, or of zeroed simple values, in the arena. Its items; NULL: the arena is used up. */
+void *weir_kafka_items(struct weir_kafka_arena *arena, const struct weir_kafka_message *of, uint32_t count,
+                       struct weir_kafka_array *array_out);
 
 size_t weir_kafka_struct_bytes(const struct weir_kafka_message *message); /* sizeof its C struct */
 /*
- * Decode a body into `out` (weir_kafka_struct_bytes, zeroed; absent fields get their defaults: ids, epochs, offsets -1).
+ * Decode a body into `out` (weir_kafka_struct_bytes); absent fields get their defaults.
  * Returns 0; -EBADMSG: not a message of that version, or bytes are left over; -EMSGSIZE: an array longer than the rest of the bytes can
  * hold, or the arena is used up.
  */
 int weir_kafka_decode(const struct weir_kafka_message *message, int16_t version, bool flexible, const uint8_t *bytes, size_t byte_count,
                       struct weir_kafka_arena *arena, void *out);
 
-/* Encoded: parts in order; a part is bytes in the arena, or a piece of records. */
+/* Encoded: parts in order; a part is bytes in the arena, or (then bytes is NULL) one of the `pieces` of records. */
 struct weir_kafka_part { const uint8_t *bytes; uint32_t byte_count; const void *piece; };
 struct weir_kafka_out {
+    struct weir_kafka_arena *arena; /* in: bytes and parts lie there */
     struct weir_kafka_part *parts;
     uint32_t part_count;
-    uint32_t part_room;
     uint64_t byte_count; /* of all, pieces included */
-    struct weir_kafka_arena *arena;
 };
-/* Size, correlation id, tags where they belong, and the body. `flexible_head` false for ApiVersions. 0; -ENOMEM (arena). */
+/*
+ * A frame: size, correlation id, tags where they belong, and the body. What `version` does not have is left out.
+ * 0; -ENOMEM (arena); -EMSGSIZE: a string above 32,767 bytes, or 2 GiB altogether.
+ */
 int weir_kafka_encode(const struct weir_kafka_api *api, int16_t version, int32_t correlation_id, const void *body,
                       struct weir_kafka_out *out);
 /* The same for a request: for tests and tools. */
