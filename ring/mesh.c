@@ -1,8 +1,9 @@
 /*
  * ring/mesh.c - the rings between all pairs of reactors, and who must be woken.
  *
- * Two planes, handled alike: slots on their way to a reactor, and buffers on their way home to it. Each
- * has one channel for each ordered pair; a channel's ring is allocated by its sender when it first speaks.
+ * Three planes, handled alike: slots on their way to a reactor, buffers on their way home to it, and posts,
+ * whose slots may be refused without anything else having to wait behind them. Each has one channel for each
+ * ordered pair; a channel's ring is allocated by its sender when it first speaks.
  * What a turn touched is kept as sets of reactors (two words of bits), so a flush visits only those.
  *
  * Bound: reactors^2 rings of each plane; the header has the arithmetic. Proof: tests/ring/sleep_model.c,
@@ -18,7 +19,7 @@
 #include "ring/sleep.h"
 #include "ring/spsc.h"
 
-enum { SLOTS, HOME, PLANES };
+enum { SLOTS, HOME, POSTS, PLANES };
 enum { SET_WORDS = WEIR_MESH_REACTORS_MAX / 64 };
 
 /* A set of reactors. */
@@ -39,8 +40,8 @@ struct side {
     struct set released[PLANES];                             /* from: read, not given back */
     struct set starved[PLANES]; /* to: asked for credit, not told yet */
     struct set backlog[PLANES]; /* from: perhaps something to read */
-    struct set refused;         /* from: the first slot was not taken */
-    uint32_t next_sender;       /* where the next drain begins */
+    struct set refused[PLANES]; /* from: the first slot was not taken */
+    uint32_t next_sender[PLANES]; /* where the next drain begins */
     struct weir_ring *out[PLANES][WEIR_MESH_REACTORS_MAX];
     struct weir_ring *in[PLANES][WEIR_MESH_REACTORS_MAX];
 };
@@ -227,25 +228,36 @@ static inline struct weir_ring *out_ring(struct weir_mesh *mesh, int plane, uint
     return ring != NULL ? ring : open_out(mesh, plane, from, to);
 }
 
+static inline int plane_of(enum weir_mesh_lane lane)
+{
+    return lane == WEIR_LANE_POST ? POSTS : SLOTS;
+}
+
+/* Slots that a lane leaves to others. */
+static inline uint32_t kept_from(enum weir_mesh_lane lane)
+{
+    return lane == WEIR_LANE_REQUEST ? WEIR_MESH_REPLY_SLOTS : 0;
+}
+
 void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
-    struct weir_ring *ring = out_ring(mesh, SLOTS, from, to);
+    int plane = plane_of(lane);
+    struct weir_ring *ring = out_ring(mesh, plane, from, to);
     if (ring == NULL)
         return NULL;
-    uint32_t keep = lane == WEIR_LANE_REPLY ? 0 : WEIR_MESH_REPLY_SLOTS;
-    void *slot = weir_ring_reserve_sized(ring, WEIR_MESH_SLOT_BYTES, keep);
+    void *slot = weir_ring_reserve_sized(ring, WEIR_MESH_SLOT_BYTES, kept_from(lane));
     if (slot != NULL)
-        set_add(&mesh->sides[from].dirty[SLOTS], to);
+        set_add(&mesh->sides[from].dirty[plane], to);
     return slot;
 }
 
-uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to)
+uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
-    struct weir_ring *ring = side_of(mesh, from)->out[SLOTS][to];
-    uint32_t room = ring != NULL ? weir_ring_room(ring) : mesh->slot_count;
-    return room > WEIR_MESH_REPLY_SLOTS ? room - WEIR_MESH_REPLY_SLOTS : 0;
+    struct weir_ring *ring = out_ring(mesh, plane_of(lane), from, to);
+    uint32_t room = ring != NULL ? weir_ring_room(ring) : 0;
+    return room > kept_from(lane) ? room - kept_from(lane) : 0;
 }
 
 static void want_room(struct weir_mesh *mesh, int plane, uint32_t from, uint32_t to)
@@ -259,10 +271,10 @@ static void want_room(struct weir_mesh *mesh, int plane, uint32_t from, uint32_t
     weir_store(&channel->wanted, 1, relaxed); /* ordered by the fence of prepare_sleep */
 }
 
-void weir_mesh_want_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to)
+void weir_mesh_want_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
-    want_room(mesh, SLOTS, from, to);
+    want_room(mesh, plane_of(lane), from, to);
 }
 
 bool weir_mesh_return(struct weir_mesh *mesh, uint32_t from, uint32_t owner, void *buffer)
@@ -393,11 +405,11 @@ static struct set senders_to_read(struct weir_mesh *mesh, struct side *side, int
 }
 
 /* One look at one sender's ring: what is ready now, within the budget. */
-static uint32_t drain_sender(struct weir_mesh *mesh, uint32_t to, uint32_t from, uint32_t budget,
-                             weir_mesh_slot_fn fn, void *context)
+static uint32_t drain_sender(struct weir_mesh *mesh, int plane, uint32_t to, uint32_t from,
+                             uint32_t budget, weir_mesh_slot_fn fn, void *context)
 {
     struct side *side = &mesh->sides[to];
-    struct weir_ring *ring = in_ring(mesh, SLOTS, from, to);
+    struct weir_ring *ring = in_ring(mesh, plane, from, to);
     uint32_t ready = ring != NULL ? weir_ring_ready(ring) : 0;
     uint32_t count = ready < budget ? ready : budget;
     uint32_t taken = 0;
@@ -406,34 +418,41 @@ static uint32_t drain_sender(struct weir_mesh *mesh, uint32_t to, uint32_t from,
         taken++;
     }
     if (taken > 0)
-        set_add(&side->released[SLOTS], from);
+        set_add(&side->released[plane], from);
     if (taken < count)
-        set_add(&side->refused, from);
+        set_add(&side->refused[plane], from);
     if (ready == 0) /* a fresh look: what was ready may be of an older one, from before the bit */
-        set_remove(&side->backlog[SLOTS], from);
+        set_remove(&side->backlog[plane], from);
+    return taken;
+}
+
+static uint32_t drain_plane(struct weir_mesh *mesh, int plane, uint32_t to, uint32_t budget,
+                            weir_mesh_slot_fn fn, void *context)
+{
+    struct side *side = side_of(mesh, to);
+    struct set senders = senders_to_read(mesh, side, plane, to);
+    memset(&side->refused[plane], 0, sizeof side->refused[plane]);
+    uint32_t first = set_next(&senders, side->next_sender[plane]);
+    uint32_t taken = 0;
+    /* Once round: from `first` to the highest, then from the lowest to `first`. */
+    for (uint32_t from = first; from < WEIR_MESH_REACTORS_MAX && taken < budget;
+         from = set_next(&senders, from + 1)) {
+        taken += drain_sender(mesh, plane, to, from, budget - taken, fn, context);
+        side->next_sender[plane] = from + 1;
+    }
+    for (uint32_t from = set_next(&senders, 0); from < first && taken < budget;
+         from = set_next(&senders, from + 1)) {
+        taken += drain_sender(mesh, plane, to, from, budget - taken, fn, context);
+        side->next_sender[plane] = from + 1;
+    }
     return taken;
 }
 
 uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_slot_fn fn,
                          void *context)
 {
-    struct side *side = side_of(mesh, to);
-    struct set senders = senders_to_read(mesh, side, SLOTS, to);
-    memset(&side->refused, 0, sizeof side->refused);
-    uint32_t first = set_next(&senders, side->next_sender);
-    uint32_t taken = 0;
-    /* Once round: from `first` to the highest, then from the lowest to `first`. */
-    for (uint32_t from = first; from < WEIR_MESH_REACTORS_MAX && taken < budget;
-         from = set_next(&senders, from + 1)) {
-        taken += drain_sender(mesh, to, from, budget - taken, fn, context);
-        side->next_sender = from + 1;
-    }
-    for (uint32_t from = set_next(&senders, 0); from < first && taken < budget;
-         from = set_next(&senders, from + 1)) {
-        taken += drain_sender(mesh, to, from, budget - taken, fn, context);
-        side->next_sender = from + 1;
-    }
-    return taken;
+    uint32_t taken = drain_plane(mesh, SLOTS, to, budget, fn, context);
+    return taken + drain_plane(mesh, POSTS, to, budget, fn, context);
 }
 
 uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buffer_fn fn,
@@ -464,7 +483,8 @@ uint32_t weir_mesh_depth(struct weir_mesh *mesh, uint32_t from, uint32_t to)
 {
     WEIR_ASSERT(from < mesh->reactor_count && to < mesh->reactor_count);
     struct weir_ring *ring = find_ring(mesh, SLOTS, from, to);
-    return ring != NULL ? weir_ring_depth(ring) : 0;
+    struct weir_ring *posts = find_ring(mesh, POSTS, from, to);
+    return (ring != NULL ? weir_ring_depth(ring) : 0) + (posts != NULL ? weir_ring_depth(posts) : 0);
 }
 
 /* ---- Sleep and wake ------------------------------------------------------------------------------ */
@@ -474,7 +494,7 @@ static bool something_to_read(struct weir_mesh *mesh, struct side *side, int pla
 {
     bool found = false;
     for (uint32_t from = 0; from < mesh->reactor_count; from++) {
-        if (plane == SLOTS && set_has(&side->refused, from))
+        if (set_has(&side->refused[plane], from))
             continue;
         struct weir_ring *ring = in_ring(mesh, plane, from, me);
         if (ring == NULL || weir_ring_ready(ring) == 0)

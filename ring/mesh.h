@@ -1,10 +1,11 @@
 /*
  * ring/mesh.h - N x N rings between reactors, with credits, return rings, and sleep-and-wake.
  *
- * For each ordered pair (from, to): a ring of 64-byte slots, laid out on first use by the sender, and a
+ * For each ordered pair (from, to): two rings of 64-byte slots, laid out on first use by the sender, and a
  * ring of 8-byte pointers on which buffers go home. A free slot is a credit. The last
- * WEIR_MESH_REPLY_SLOTS of each ring are kept for replies, so two reactors that are full of requests can
- * always answer each other.
+ * WEIR_MESH_REPLY_SLOTS of the first ring are kept for replies, so two reactors that are full of requests can
+ * always answer each other. The second ring is for posts: what a receiver may refuse for now stands there
+ * before others of its kind only, and keeps its order among them.
  *
  * A turn: drain, collect, reserve ... reserve, then one weir_mesh_flush: every dirty ring is published
  * (one release store each), one fence, and whoever sleeps among the destinations is reported once, to be
@@ -25,16 +26,18 @@
  * ring; above that each sender sets its bit in the receiver's pending words, so an idle look is four words
  * in one line. Before it sleeps, a receiver looks at every inbound ring either way.
  *
- * What it costs, with every ring in use (slots a ring; bytes = 512 + 64 a slot, and 512 + 16 a slot for
- * the way home, which has two cells for each slot):
+ * What it costs, with requests and the way home in use (slots a ring; bytes = 512 + 64 a slot, and 512 + 16
+ * a slot for the way home, which has two cells for each slot; a pair that also posts has as much as its
+ * requests again):
  *
  *     reactors  slots  a pair      all pairs             idle look               look before sleep
- *            2   1024  82,944 B    2 x       166 KB      1 sender, 2 tails       2 tails
- *           16    256  21,504 B    240 x     5.2 MB      1 line                  30 tails
- *           64     64   6,144 B    4,032 x    25 MB      1 line                  126 tails
- *          128     64   6,144 B    16,256 x  100 MB      1 line                  254 tails
+ *            2   1024  82,944 B    2 x       166 KB      1 sender, 3 tails       3 tails
+ *           16    256  21,504 B    240 x     5.2 MB      1 line                  45 tails
+ *           64     64   6,144 B    4,032 x    25 MB      1 line                  189 tails
+ *          128     64   6,144 B    16,256 x  100 MB      1 line                  381 tails
  *
- * A pair that never speaks costs 48 bytes; a pair that never sends buffers home has no ring for it.
+ * A pair that never speaks costs 48 bytes; a pair that never posts, or never sends buffers home, has no ring
+ * for it.
  *
  * Which calls may overlap: every call with `from`, `owner`, `to` or `me` as its first reactor belongs to
  * that reactor's thread, and calls of different reactors overlap freely. weir_mesh_depth, wake_needed and
@@ -69,6 +72,7 @@ struct weir_mesh;
 enum weir_mesh_lane {
     WEIR_LANE_REQUEST, /* leaves the reserve alone */
     WEIR_LANE_REPLY,   /* may use all of the ring */
+    WEIR_LANE_POST,    /* a ring of its own: the receiver may refuse it for now */
 };
 
 /*
@@ -104,8 +108,11 @@ void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to,
  */
 bool weir_mesh_return(struct weir_mesh *mesh, uint32_t from, uint32_t owner, void *buffer);
 
-/* Request slots free towards `to`, looked up afresh. */
-uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to);
+/*
+ * Slots of a lane free towards `to`, looked up afresh; so many reserves will not fail. The ring is laid out if
+ * it is not yet: without memory for it there is no credit.
+ */
+uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane);
 
 /*
  * After a reserve that found no credit, or a look at the credit: ask to be told when the room towards `to`
@@ -113,7 +120,7 @@ uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to);
  * flush while `from` sleeps. A sender that stays awake is not told; it tries again on its own turns. It
  * may be told for nothing; who still lacks credit then wants again.
  */
-void weir_mesh_want_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to);
+void weir_mesh_want_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane);
 
 /* `reactor` sleeps, and it falls to the caller to wake it. */
 typedef void (*weir_mesh_wake_fn)(void *context, uint32_t reactor);
@@ -127,14 +134,14 @@ void weir_mesh_flush(struct weir_mesh *mesh, uint32_t from, weir_mesh_wake_fn wa
 /* ---- The receiver, reactor `to` ------------------------------------------------------------------ */
 
 /*
- * One slot, valid until the callback returns. False: the slot is not taken, stays first of its sender,
- * and drain goes on to the next sender. It must not drain.
+ * One slot, valid until the callback returns. False: the slot is not taken, stays first of its sender in its
+ * ring, and drain goes on to the next sender. It must not drain.
  */
 typedef bool (*weir_mesh_slot_fn)(void *context, uint32_t from, void *slot);
 
 /*
- * Take up to `budget` slots, each sender's in order, senders in rotation so that none starves. Returns
- * how many were taken. Credit goes back with the next flush.
+ * Take up to `budget` slots of requests and replies and as many of posts, each sender's in order, senders in
+ * rotation so that none starves. Returns how many were taken. Credit goes back with the next flush.
  */
 uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_slot_fn fn,
                          void *context);
@@ -157,8 +164,8 @@ uint32_t weir_mesh_depth(struct weir_mesh *mesh, uint32_t from, uint32_t to);
  * wake may be reported for `me` once; a wake that comes before the park must make it return at once.
  * False: there are slots or buffers to take, or wanted credit has come; do not park.
  *
- * A sender whose slot was refused since the last drain does not count: whoever refuses knows what it
- * waits for, and must be woken by that.
+ * A ring whose slot was refused in the last drain does not count: whoever refuses knows what it waits for,
+ * and must be woken by that.
  */
 bool weir_mesh_prepare_sleep(struct weir_mesh *mesh, uint32_t me);
 void weir_mesh_awake(struct weir_mesh *mesh, uint32_t me);

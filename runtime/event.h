@@ -61,7 +61,6 @@ struct weir_events {
     uint32_t waiting;
     uint32_t live;             /* all events that are not free */
     uint32_t live_max;
-    uint64_t forced_ns;        /* when mail was last let in over live_max */
     struct weir_posted *free;
     struct weir_delivery *free_deliveries;
     struct weir_slab *slabs;   /* all memory of both */

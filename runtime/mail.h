@@ -63,12 +63,20 @@ typedef void (*weir_mail_fn)(struct weir_reactor *reactor, uint32_t from, const 
 /* Before the runtime starts; each type once. */
 void weir_mail_handle(struct weir_runtime *runtime, uint8_t type, weir_mail_fn fn);
 
-/* A slot towards another reactor, type and ids filled in; NULL: no credit (counted). Sent when the turn ends. */
+/*
+ * A slot towards another reactor, type and ids filled in; NULL: no credit (counted). Sent when the turn ends.
+ * WEIR_MAIL_POST goes by the lane of posts and nothing else does: a receiver refuses it while its queue is full, and what
+ * stands behind it waits. Mail of one lane arrives in order, mail of different lanes in any.
+ */
 struct weir_mail *weir_mail_reserve(struct weir_reactor *from, uint32_t to, uint8_t type, enum weir_mesh_lane lane);
+/* So many reserves for requests, or for posts, will not fail. */
 uint32_t weir_mail_credit(struct weir_reactor *from, uint32_t to);
+uint32_t weir_mail_post_credit(struct weir_reactor *from, uint32_t to);
 
 /* Call waiter->resume in a later turn, once credit towards `to` is back. Waiters of one destination in order. */
 void weir_mail_wait(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
+/* The same for posts; `to` may be `from` itself: its own queue. */
+void weir_mail_wait_post(struct weir_reactor *from, uint32_t to, struct weir_waiter *waiter);
 void weir_mail_wait_cancel(struct weir_reactor *from, struct weir_waiter *waiter);
 /* The reactor's turn: call those whose credit is back. How many. */
 uint32_t weir_mail_resume(struct weir_reactor *reactor);

@@ -114,7 +114,7 @@ static int post_there(struct weir_reactor *from, uint32_t to, struct weir_event 
     if (result < 0)
         return result;
     /* weir_mail_reserve, but what fill_mail writes is not written twice. */
-    struct weir_mail *mail = weir_mesh_reserve(from->mesh, from->index, to, WEIR_LANE_REQUEST);
+    struct weir_mail *mail = weir_mesh_reserve(from->mesh, from->index, to, WEIR_LANE_POST);
     if (__builtin_expect(!mail, 0)) {
         from->counters.mail_full++;
         if (buffer)
@@ -152,13 +152,13 @@ static void void_mails(struct weir_mail **mails, uint32_t count)
 static int reserve_all(struct weir_reactor *from, struct weir_mail **mails)
 {
     for (uint32_t to = 0; to < from->count; to++)
-        if (to != from->index && weir_mail_credit(from, to) == 0)
+        if (to != from->index && weir_mail_post_credit(from, to) == 0)
             return -EAGAIN;
     for (uint32_t to = 0; to < from->count; to++) {
         mails[to] = NULL;
         if (to == from->index)
             continue;
-        mails[to] = weir_mail_reserve(from, to, WEIR_MAIL_POST, WEIR_LANE_REQUEST);
+        mails[to] = weir_mail_reserve(from, to, WEIR_MAIL_POST, WEIR_LANE_POST);
         if (!mails[to]) { /* no memory for a ring that was never used */
             void_mails(mails, to);
             return -EAGAIN;
@@ -251,7 +251,7 @@ int weir_post_keyed(struct weir_reactor *from, struct weir_topic topic, uint32_t
 static uint32_t first_full(struct weir_reactor *from)
 {
     for (uint32_t to = 0; to < from->count; to++)
-        if (to != from->index && weir_mail_credit(from, to) == 0)
+        if (to != from->index && weir_mail_post_credit(from, to) == 0)
             return to;
     return from->index;
 }
@@ -260,7 +260,7 @@ void weir_post_resume(struct weir_reactor *from, uint32_t to, struct weir_waiter
 {
     if (to == WEIR_TO_KEY || to == WEIR_TO_ALL)
         to = first_full(from);
-    weir_mail_wait(from, to == WEIR_TO_HERE ? from->index : to, waiter);
+    weir_mail_wait_post(from, to == WEIR_TO_HERE ? from->index : to, waiter);
 }
 
 void weir_post_resume_cancel(struct weir_reactor *from, struct weir_waiter *waiter)

@@ -24,7 +24,7 @@
 #include "runtime/work.h"
 
 enum {
-    MAIL_BUDGET = 512,     /* slots of one turn: bounds how late io and timers can be */
+    MAIL_BUDGET = 512,     /* slots of one turn in each lane: bounds how late io and timers can be */
     TIMER_BUDGET = 1024,
     SPIN_NS_MIN = 1000,
 };
@@ -61,7 +61,7 @@ static bool on_mail(void *context, uint32_t from, void *slot)
     weir_mail_fn fn = reactor->runtime->mail_handlers[mail->type];
     WEIR_ASSERT(fn != NULL);
     if (mail->type == WEIR_MAIL_POST && !weir_topics_takes_mail(reactor))
-        return false; /* the queue here is full: the slot stays, and with it the sender's credit */
+        return false; /* the queue here is full: the slot stays, and with it the sender's credit to post */
     fn(reactor, from, mail);
     return true;
 }

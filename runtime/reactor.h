@@ -64,7 +64,7 @@ struct weir_reactor {
     struct weir_list hooks;         /* armed turn hooks */
     struct weir_list connections;   /* runtime/tcp.c */
     struct weir_list listeners;
-    struct weir_waiter *waiters;    /* who waits for credit: one ring list for each destination, its own index for posts here */
+    struct weir_waiter *waiters;    /* who waits for credit: ring lists by destination, those of posts behind (here: the own queue) */
     uint32_t waiting_count;         /* waiters on all of them */
 
     struct weir_reactor_counters counters;

@@ -150,10 +150,11 @@ static int open_sched(struct weir_reactor *reactor)
 
 static int open_waiters(struct weir_reactor *reactor)
 {
-    reactor->waiters = calloc(reactor->count, sizeof *reactor->waiters);
+    uint32_t list_count = 2 * reactor->count; /* requests, and posts */
+    reactor->waiters = calloc(list_count, sizeof *reactor->waiters);
     if (!reactor->waiters)
         return -ENOMEM;
-    for (uint32_t i = 0; i < reactor->count; i++)
+    for (uint32_t i = 0; i < list_count; i++)
         reactor->waiters[i].next = reactor->waiters[i].prev = &reactor->waiters[i];
     return 0;
 }

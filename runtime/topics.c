@@ -20,7 +20,6 @@ enum {
     TURN_EVENTS = 256,
     LOOK_EVERY = 16, /* events between two looks at the clock */
     TURN_NS = 500 * 1000,
-    FORCED_EVERY_NS = 10 * 1000,
 };
 
 int weir_topics_open(struct weir_reactor *reactor, struct weir_topics **topics_out)
@@ -148,15 +147,8 @@ void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const stru
 
 bool weir_topics_takes_mail(const struct weir_reactor *reactor)
 {
-    struct weir_events *events = &reactor->topics->events;
-    if (__builtin_expect(events->live < events->live_max, 1))
-        return true;
-    if (events->first || weir_sched_busy(reactor->sched))
-        return false;
-    if (reactor->now_ns - events->forced_ns < FORCED_EVERY_NS)
-        return false;
-    events->forced_ns = reactor->now_ns;
-    return true;
+    const struct weir_events *events = &reactor->topics->events;
+    return events->live < events->live_max;
 }
 
 /* The turn. */

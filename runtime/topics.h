@@ -41,9 +41,8 @@ bool weir_topics_idle(const struct weir_reactor *reactor);
 bool weir_topics_has_room(const struct weir_reactor *reactor);
 /*
  * May the next WEIR_MAIL_POST be taken from its ring? Asked by the drain: a slot that is not taken is credit that its
- * sender does not get back, so a reactor that cannot keep up slows those who post to it. While it has work here it takes
- * none over the bound; when all of it is away with thieves it takes one now and then, for the way home of their `done`
- * may lead past it. It does not park meanwhile.
+ * sender does not get back, so a reactor that cannot keep up slows those who post to it. Posts have a ring of their own:
+ * everything else, a thief's `done` too, goes past those that are refused. It does not park meanwhile.
  */
 bool weir_topics_takes_mail(const struct weir_reactor *reactor);
 /* WEIR_MAIL_POST has come. */

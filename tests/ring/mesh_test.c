@@ -26,12 +26,15 @@ struct seen {
     uint32_t from[256];
     uint64_t value[256];
     uint32_t refuse_from; /* refuses this sender's slots; WEIR_MESH_REACTORS_MAX: none */
+    uint64_t refuse_value; /* refuses the slot with it; 0: none */
 };
 
 static bool on_slot(void *context, uint32_t from, void *slot)
 {
     struct seen *seen = context;
     if (from == seen->refuse_from)
+        return false;
+    if (seen->refuse_value != 0 && memcmp(&seen->refuse_value, slot, sizeof(uint64_t)) == 0)
         return false;
     assert_true(seen->count < 256);
     seen->from[seen->count] = from;
@@ -128,14 +131,45 @@ static void requests_leave_the_reserve_to_replies(void **state)
 {
     struct weir_mesh *mesh = open_mesh(state, 2, 64);
     uint32_t requests = 0, replies = 0;
-    assert_int_equal(weir_mesh_credit(mesh, 0, 1), 64 - WEIR_MESH_REPLY_SLOTS);
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_REQUEST), 64 - WEIR_MESH_REPLY_SLOTS);
     while (send_value(mesh, 0, 1, requests))
         requests++;
     assert_int_equal(requests, 64 - WEIR_MESH_REPLY_SLOTS);
-    assert_int_equal(weir_mesh_credit(mesh, 0, 1), 0);
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_REQUEST), 0);
     while (weir_mesh_reserve(mesh, 0, 1, WEIR_LANE_REPLY) != NULL)
         replies++;
     assert_int_equal(replies, WEIR_MESH_REPLY_SLOTS);
+    weir_mesh_close(mesh);
+}
+
+static void posts_that_are_refused_hold_up_posts_only(void **state)
+{
+    struct weir_mesh *mesh = open_mesh(state, 2, 64);
+    struct seen seen = {.refuse_from = WEIR_MESH_REACTORS_MAX, .refuse_value = 7};
+    for (uint64_t i = 7; i < 10; i++)
+        *(uint64_t *)weir_mesh_reserve(mesh, 0, 1, WEIR_LANE_POST) = i;
+    assert_true(send_value(mesh, 0, 1, 100));
+    flush(mesh, 0);
+    assert_int_equal(weir_mesh_drain(mesh, 1, 100, on_slot, &seen), 1);
+    assert_int_equal(seen.value[0], 100);
+    flush(mesh, 1);
+    assert_true(weir_mesh_prepare_sleep(mesh, 1)); /* whoever refused knows what it waits for */
+    weir_mesh_awake(mesh, 1);
+    seen.refuse_value = 0;
+    assert_int_equal(weir_mesh_drain(mesh, 1, 100, on_slot, &seen), 3);
+    for (uint64_t i = 1; i < 4; i++)
+        assert_int_equal(seen.value[i], 6 + i);
+    weir_mesh_close(mesh);
+}
+
+static void a_ring_full_of_posts_leaves_all_requests_their_room(void **state)
+{
+    struct weir_mesh *mesh = open_mesh(state, 2, 64);
+    while (weir_mesh_reserve(mesh, 0, 1, WEIR_LANE_POST) != NULL)
+        ;
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_POST), 0);
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_REQUEST), 64 - WEIR_MESH_REPLY_SLOTS);
+    flush(mesh, 0);
     weir_mesh_close(mesh);
 }
 
@@ -147,9 +181,9 @@ static void credit_comes_back_with_the_flush_of_who_drained(void **state)
         ;
     flush(mesh, 0);
     assert_int_equal(weir_mesh_drain(mesh, 1, 3, on_slot, &seen), 3);
-    assert_int_equal(weir_mesh_credit(mesh, 0, 1), 0);
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_REQUEST), 0);
     flush(mesh, 1);
-    assert_int_equal(weir_mesh_credit(mesh, 0, 1), 3);
+    assert_int_equal(weir_mesh_credit(mesh, 0, 1, WEIR_LANE_REQUEST), 3);
     weir_mesh_close(mesh);
 }
 
@@ -295,7 +329,7 @@ static void a_starved_sender_is_woken_by_the_first_credit(void **state)
     struct seen seen = {.refuse_from = WEIR_MESH_REACTORS_MAX};
     while (send_value(mesh, 0, 1, 1))
         ;
-    weir_mesh_want_credit(mesh, 0, 1);
+    weir_mesh_want_credit(mesh, 0, 1, WEIR_LANE_REQUEST);
     flush(mesh, 0);
     assert_true(weir_mesh_prepare_sleep(mesh, 0));
     assert_int_equal(weir_mesh_drain(mesh, 1, 1, on_slot, &seen), 1);
@@ -328,7 +362,7 @@ static void a_want_is_told_once(void **state)
     flush(mesh, 0);
     assert_int_equal(weir_mesh_drain(mesh, 1, 9, on_slot, &seen), 9);
     flush(mesh, 1);
-    weir_mesh_want_credit(mesh, 0, 1); /* came before it was wanted, after the look that failed */
+    weir_mesh_want_credit(mesh, 0, 1, WEIR_LANE_REQUEST); /* came before it was wanted, after the look that failed */
     assert_false(weir_mesh_prepare_sleep(mesh, 0));
     assert_true(weir_mesh_prepare_sleep(mesh, 0));
     weir_mesh_close(mesh);
@@ -440,7 +474,7 @@ static bool send_some(struct member *member)
         while (to != member->me && member->sent[to] < PER_PAIR) {
             struct message *slot = weir_mesh_reserve(crowd->mesh, member->me, to, WEIR_LANE_REQUEST);
             if (slot == NULL) {
-                weir_mesh_want_credit(crowd->mesh, member->me, to);
+                weir_mesh_want_credit(crowd->mesh, member->me, to, WEIR_LANE_REQUEST);
                 all = false;
                 break;
             }
@@ -538,6 +572,8 @@ int main(void)
         BOTH(a_slot_is_seen_after_the_flush_and_in_order),
         BOTH(requests_leave_the_reserve_to_replies),
         BOTH(credit_comes_back_with_the_flush_of_who_drained),
+        BOTH(posts_that_are_refused_hold_up_posts_only),
+        BOTH(a_ring_full_of_posts_leaves_all_requests_their_room),
         BOTH(a_refused_slot_stays_and_others_go_on),
         BOTH(every_sender_has_its_turn_within_a_small_budget),
         BOTH(what_comes_behind_a_leftover_is_found),

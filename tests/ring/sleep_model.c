@@ -253,7 +253,7 @@ static void send_from(uint32_t first, uint32_t end)
             weir_mesh_flush(mesh, 0, wake, NULL);
             continue;
         }
-        weir_mesh_want_credit(mesh, 0, 1);
+        weir_mesh_want_credit(mesh, 0, 1, WEIR_LANE_REPLY);
         sleep_if_idle(0);
     }
 }

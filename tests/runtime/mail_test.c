@@ -8,6 +8,7 @@
 
 #include <weir/tcp.h>
 
+#include "runtime/handlers.h"
 #include "runtime/mail.h"
 #include "runtime/reactor.h"
 #include "runtime/runtime.h"
@@ -161,6 +162,66 @@ static void a_call_runs_there_and_here_at_once(void **state)
     close_fixture(&office.fixture);
 }
 
+static void count_up(struct weir_reactor *on, const struct weir_event *event, void *context)
+{
+    uint64_t number, *next = context;
+    (void)on;
+    memcpy(&number, event->body, sizeof number);
+    assert_int_equal(number, (*next)++);
+}
+
+/* A reactor whose queue is full takes no posts; what else was sent to it after them must not wait for that. */
+static void mail_goes_past_posts_that_are_refused(void **state)
+{
+    (void)state;
+    uint64_t next = 0;
+    struct weir_on_options options = WEIR_OPTIONS(struct weir_on_options);
+    options.keyed = true;
+    memset(&trail, 0, sizeof trail);
+    open_office();
+    struct weir_topic topic = topic_of(&office.fixture, "work");
+    assert_int_equal(weir_on_with(reactor_at(&office.fixture, 1), "work", count_up, &next, &options, NULL), 0);
+    reactor_at(&office.fixture, 1)->topics->events.live_max = 4;
+    for (uint64_t i = 0; i < 20; i++)
+        assert_int_equal(weir_post_keyed(office.fixture.reactor, topic, 1, 7, &i, sizeof i), 0);
+    assert_int_equal(weir_mail_call(office.fixture.reactor, 1, note_call, &trail), 0);
+    turn(&office.fixture, 0);
+    turn(&office.fixture, 1);
+    assert_true(next < 20);
+    assert_string_equal(trail.text, "1");
+    settle(&office.fixture);
+    assert_int_equal(next, 20);
+    close_fixture(&office.fixture);
+}
+
+static void who_waits_to_post_does_not_hold_up_who_waits_to_send(void **state)
+{
+    (void)state;
+    struct waiting sender = {{.resume = on_resumed, .context = &sender}, 's', false};
+    struct weir_waiter poster = {.resume = note_call, .context = &trail};
+    uint64_t next = 0, number = 0;
+    struct weir_on_options options = WEIR_OPTIONS(struct weir_on_options);
+    options.keyed = true;
+    memset(&trail, 0, sizeof trail);
+    open_office();
+    struct weir_topic topic = topic_of(&office.fixture, "work");
+    assert_int_equal(weir_on_with(reactor_at(&office.fixture, 1), "work", count_up, &next, &options, NULL), 0);
+    reactor_at(&office.fixture, 1)->topics->events.live_max = 0; /* takes none at all */
+    while (weir_post_keyed(office.fixture.reactor, topic, 1, 7, &number, sizeof number) == 0)
+        number++;
+    weir_post_resume(office.fixture.reactor, 1, &poster);
+    fill(0, 0);
+    weir_mail_wait(office.fixture.reactor, 1, &sender.waiter);
+    for (int i = 0; i < 6; i++)
+        turn(&office.fixture, i % 2);
+    assert_string_equal(trail.text, "s");
+    reactor_at(&office.fixture, 1)->topics->events.live_max = 65536;
+    settle(&office.fixture);
+    assert_string_equal(trail.text, "s0");
+    assert_int_equal(next, number);
+    close_fixture(&office.fixture);
+}
+
 static uint64_t mail_before_bytes;
 
 static void note_mail(struct weir_reactor *reactor, struct weir_tcp *conn, const void *bytes, size_t byte_count)
@@ -218,6 +279,8 @@ int main(void)
         cmocka_unit_test(a_reply_finds_room_where_a_request_does_not),
         cmocka_unit_test(who_waits_is_resumed_in_order_once_there_is_credit),
         cmocka_unit_test(a_call_runs_there_and_here_at_once),
+        cmocka_unit_test(mail_goes_past_posts_that_are_refused),
+        cmocka_unit_test(who_waits_to_post_does_not_hold_up_who_waits_to_send),
         cmocka_unit_test(mail_that_was_shown_comes_before_a_clients_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
