@@ -103,6 +103,25 @@ void weir_kafka_mute(struct weir_kafka_session *session, uint64_t mute_ns);
 /* For pieces of records: encode them as weir_kafka_records.pieces of `const struct weir_read_slice *`; each is given to the connection,
  * its buffer set to NULL. What is not sent is the handler's to release. */
 
+/* ---- kafka_address.c ---- */
+enum { WEIR_KAFKA_NODE_ID = 1 };
+/* Where this connection's client is told to connect; the host lies in the arena. Port 0: nowhere (no memory). */
+int32_t weir_kafka_advertised(struct weir_kafka_request *request, struct weir_kafka_string *host_out);
+
+/* ---- strings ---- */
+static inline struct weir_kafka_string weir_kafka_text(const char *text)
+{
+    return (struct weir_kafka_string){text, (uint32_t)__builtin_strlen(text)};
+}
+static inline struct weir_string weir_kafka_in(struct weir_kafka_string string) /* as the broker's rooms have them */
+{
+    return (struct weir_string){string.bytes, string.byte_count};
+}
+static inline struct weir_kafka_string weir_kafka_out_of(struct weir_string string)
+{
+    return (struct weir_kafka_string){string.bytes, string.byte_count};
+}
+
 /* ---- kafka_dispatch.c ---- */
 weir_kafka_handler weir_kafka_handler_of(int16_t key); /* NULL: not served, and not advertised */
 bool weir_kafka_served(const struct weir_kafka_server *server, int16_t key);
