@@ -33,6 +33,11 @@ enum weir_kept_result {
     WEIR_KEPT_BUSY,           /* bounded memory is used up; try again */
 };
 
+/* Can this reactor serve kept topics? DONE; LOADING; NOT_WRITTEN: the data could not be opened; UNKNOWN: nothing is kept. */
+enum weir_kept_result weir_kept_state(const struct weir_part *part);
+bool weir_kept_creates_unknown(const struct weir_part *part);
+struct weir_log_id weir_kept_node_id(const struct weir_part *part); /* of the data directory; zeros until it is open */
+
 struct weir_kept_append { /* to one partition */
     struct weir_ask ask;
     struct weir_log_id topic;

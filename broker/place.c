@@ -10,6 +10,23 @@
 
 enum { PRODUCERS_MAX = 4096, REBUILD_BYTES = 256 << 10 };
 
+enum weir_kept_result weir_kept_state(const struct weir_part *part)
+{
+    static const enum weir_kept_result results[] = {
+        [WEIR_KEEP_LOADING] = WEIR_KEPT_LOADING, [WEIR_KEEP_READY] = WEIR_KEPT_DONE, [WEIR_KEEP_FAILED] = WEIR_KEPT_NOT_WRITTEN};
+    return part->keep ? results[part->keep->state] : WEIR_KEPT_UNKNOWN;
+}
+
+bool weir_kept_creates_unknown(const struct weir_part *part)
+{
+    return part->broker->keep.create_unknown;
+}
+
+struct weir_log_id weir_kept_node_id(const struct weir_part *part)
+{
+    return weir_keep_ready(part) ? part->broker->data->node : (struct weir_log_id){{0}};
+}
+
 enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
                                       const struct weir_topic_copy **copy_out)
 {

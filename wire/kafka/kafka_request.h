@@ -81,6 +81,7 @@ struct weir_kafka_request {
     struct weir_kafka_arena arena;
     void *message;   /* decoded: struct weir_kafka_<api>_request */
     void *state;     /* the handler's, in the arena */
+    void (*gone)(struct weir_kafka_request *request); /* the connection went first: hurry; may be NULL */
     void (*release)(struct weir_kafka_request *request); /* the end: what the handler holds beside the arena; may be NULL */
     struct weir_kafka_out out;
     bool answered;

@@ -68,6 +68,8 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
         } else {
             weir_list_remove(&request->node);
             request->session = NULL;
+            if (request->gone)
+                request->gone(request);
         }
     }
     if (session->frame.buffer)
