@@ -13,13 +13,15 @@
 #include "broker/keep.h"
 #include "broker/part.h"
 
-enum { LIMIT_KEYS_MAX = 4096 };
+enum { LIMIT_KEYS_MAX = 16384 }; /* addresses, and topics, with a limit of their own at once */
 
 static void free_broker(struct weir_broker *broker)
 {
     for (uint32_t i = 0; i < broker->policy_count; i++)
         free((void *)(uintptr_t)broker->policies[i].glob);
     free(broker->policies);
+    if (broker->limits)
+        weir_limit_shared_deinit(broker->limits);
     free(broker->limits);
     weir_data_close(broker->data);
     free((void *)(uintptr_t)broker->keep.folder);
@@ -58,7 +60,7 @@ static int open_limits(struct weir_broker *broker, const struct weir_broker_opti
     if (!broker->limits)
         return -ENOMEM;
     memset(broker->limits, 0, bytes);
-    return weir_limit_shared_init(broker->limits, options->limits, broker->runtime->reactor_count);
+    return weir_limit_shared_init(broker->limits, options->limits, broker->runtime->reactor_count, LIMIT_KEYS_MAX);
 }
 
 int weir_broker_open(struct weir_runtime *runtime, const struct weir_broker_options *options, struct weir_broker **broker_out)
@@ -91,6 +93,14 @@ void weir_broker_close(struct weir_broker *broker)
         free_broker(broker);
 }
 
+static void on_limit_timer(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    struct weir_part *part = WEIR_CONTAINER(timer, struct weir_part, limit_timer);
+    uint64_t next_ns = weir_limit_tick(part->limit, now_ns, false);
+    if (next_ns != UINT64_MAX)
+        weir_wheel_arm(&part->reactor->wheel, timer, next_ns);
+}
+
 struct weir_part *weir_part(struct weir_reactor *reactor)
 {
     return reactor->broker;
@@ -117,8 +127,9 @@ int weir_part_open(struct weir_broker *broker, struct weir_reactor *reactor)
     weir_replica_init(part);
     weir_publish_init(part);
     weir_windows_init(part);
+    weir_wheel_timer_init(&part->limit_timer, on_limit_timer);
     reactor->broker = part;
-    result = broker->limits ? weir_limit_open(broker->limits, LIMIT_KEYS_MAX, &part->limit) : 0;
+    result = broker->limits ? weir_limit_open(broker->limits, reactor->index, &part->limit) : 0;
     return result == 0 && broker->keep.folder ? weir_keep_begin(part) : result;
 }
 
@@ -130,6 +141,7 @@ void weir_part_close(struct weir_reactor *reactor)
     reactor->broker = NULL;
     weir_list_remove(&part->hook.node);
     weir_wheel_cancel(&reactor->wheel, &part->slow_timer);
+    weir_wheel_cancel(&reactor->wheel, &part->limit_timer);
     weir_keep_end(part);
     weir_asks_deinit(part);
     weir_publish_deinit(part);
@@ -317,7 +329,10 @@ struct weir_limit_verdict weir_broker_take(struct weir_part *part, uint64_t clie
     if (!part->limit)
         return (struct weir_limit_verdict){.action = WEIR_LIMIT_ADMIT, .level = WEIR_LIMIT_NONE};
     uint64_t topic_hash = weir_hash_bytes(topic.bytes, topic.byte_count, part->broker->seed) | 1;
-    struct weir_limit_verdict verdict = weir_limit_take(part->limit, part->reactor->now_ns, client_hash, topic_hash, 1);
+    uint64_t now_ns = part->reactor->now_ns;
+    struct weir_limit_verdict verdict = weir_limit_take(part->limit, now_ns, client_hash, topic_hash, 1);
+    if (!weir_wheel_armed(&part->limit_timer))
+        weir_wheel_arm(&part->reactor->wheel, &part->limit_timer, now_ns + WEIR_LEASE_NS);
     if (verdict.action == WEIR_LIMIT_DELAY)
         part->counters.throttled_delay++;
     else if (verdict.action == WEIR_LIMIT_REJECT)

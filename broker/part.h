@@ -62,6 +62,7 @@ struct weir_part {
     struct weir_reactor *reactor;
     struct weir_names names;
     struct weir_limit *limit;
+    struct weir_wheel_timer limit_timer; /* armed while tokens may be borrowed */
     struct weir_part_counters counters;
     struct weir_list subscribers;
 

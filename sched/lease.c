@@ -82,7 +82,7 @@ uint64_t weir_lease_take_slow(struct weir_lease *lease, const struct weir_lease_
     return 0;
 }
 
-uint64_t weir_lease_wait(const struct weir_lease *lease, const struct weir_lease_terms *terms,
+uint64_t weir_lease_wait(struct weir_lease *lease, const struct weir_lease_terms *terms,
                          struct weir_lease_pool *pool, uint64_t now_ns, uint64_t tokens)
 {
     if (tokens <= lease->left_tokens)
@@ -93,7 +93,10 @@ uint64_t weir_lease_wait(const struct weir_lease *lease, const struct weir_lease
     if (now_ns < lease->refused_look_ns && needed >= lease->refused_tokens)
         return lease->refused_until_ns - now_ns;
     uint64_t tat = weir_load(&pool->tat, relaxed);
-    return weir_bucket_decide(&tat, &terms->rate, now_ns, needed);
+    uint64_t wait_ns = weir_bucket_decide(&tat, &terms->rate, now_ns, needed);
+    if (wait_ns != 0)
+        remember_refusal(lease, now_ns, needed, wait_ns);
+    return wait_ns;
 }
 
 static void give(const struct weir_lease_terms *terms, struct weir_lease_pool *pool, uint64_t tokens)

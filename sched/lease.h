@@ -1,10 +1,10 @@
 /*
  * sched/lease.h - one limit over many reactors, without a shared hot word.
  *
- * The limit is one bucket in an atomic word, alone on its lines: the pool. A reactor borrows a
- * chunk of tokens with one compare-exchange and spends it from its own memory; what it has not
- * spent after WEIR_LEASE_NS, or when it goes idle, it gives back. A refusal is remembered for a
- * while too, so a storm of refused takes does not touch the pool either.
+ * The limit is one bucket in an atomic word: the pool. A reactor borrows a chunk of tokens with one
+ * compare-exchange and spends it from its own memory; what it has not spent after WEIR_LEASE_NS, or
+ * when it goes idle, it gives back. A refusal is remembered for a while too, so a storm of refused
+ * takes does not touch the pool either.
  *
  *     pool (shared)          lease (one reactor's)
  *     tat --- borrow Q ----> left_tokens --- take ---> spent
@@ -17,9 +17,10 @@
  *     admitted on all reactors <= burst + rate * d + reactors * Q
  *     Q = clamp(rate * 1 ms, 1, burst / (4 * reactors))
  *
- * which is at most a quarter of the burst too many. When the pool cannot give a chunk, it gives
- * just what is asked for. Each reactor uses its own clock reading: one that lags errs towards
- * waiting.
+ * which is at most a quarter of the burst too many. What one reactor holds another cannot have: until
+ * it is given back, up to (reactors - 1) * Q may seem to be missing. When the pool cannot give a chunk,
+ * it gives just what is asked for; a burst too small for chunks (Q = 0) is asked of the pool each time,
+ * and exact. Each reactor uses its own clock reading: one that lags errs towards waiting.
  */
 #ifndef WEIR_SCHED_LEASE_H
 #define WEIR_SCHED_LEASE_H
@@ -33,9 +34,9 @@
 #define WEIR_LEASE_NS ((uint64_t)10 * 1000 * 1000)
 
 /* Shared; zeroed memory is a full pool. Written by whoever borrows or gives back (relaxed: it is
- * only a number). */
+ * only a number). One that all events pass wants a line pair of its own. */
 struct weir_lease_pool {
-    _Alignas(WEIR_LINE_PAIR_BYTES) weir_atomic_u64 tat;
+    weir_atomic_u64 tat;
 };
 
 /* What the limit is: made once, read by all reactors. */
@@ -61,8 +62,8 @@ int weir_lease_terms_init(struct weir_lease_terms *terms, uint64_t tokens_per_s,
 /* The rest of weir_lease_take: borrow, or say how long to wait. */
 uint64_t weir_lease_take_slow(struct weir_lease *lease, const struct weir_lease_terms *terms,
                               struct weir_lease_pool *pool, uint64_t now_ns, uint64_t tokens);
-/* What weir_lease_take would answer; borrows nothing. */
-uint64_t weir_lease_wait(const struct weir_lease *lease, const struct weir_lease_terms *terms,
+/* What weir_lease_take would answer; borrows nothing, and remembers a refusal. */
+uint64_t weir_lease_wait(struct weir_lease *lease, const struct weir_lease_terms *terms,
                          struct weir_lease_pool *pool, uint64_t now_ns, uint64_t tokens);
 /* Undo a take of so many: they may be spent again here, or go back to the pool. */
 void weir_lease_refund(struct weir_lease *lease, const struct weir_lease_terms *terms,

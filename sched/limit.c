@@ -1,10 +1,10 @@
 /*
  * sched/limit.c - process, client and topic limits in one decision.
  *
- * Ask every level first; take only when none that enforces refuses. The tables are this reactor's,
- * so what they said yes to a moment ago they still say yes to; the pool is shared, so it is taken
- * from first, and its refusal leaves the others untouched. Bounds: see sched/lease.h and
- * sched/bucket_table.h. Proof: tests/sched/limit_test.c.
+ * Where every level has the tokens in its lease here, they are spent: nothing shared is touched and
+ * nothing can fail. Else each level is asked first, and taken from only when none that enforces
+ * refuses. The pools are shared, so a take may still fail where the asking did not; then what was
+ * taken before is given back. Bounds: see the header. Proof: tests/sched/limit_test.c.
  */
 #include "sched/limit.h"
 
@@ -12,13 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
-#include "sched/bucket_table.h"
+enum {
+    SLOTS = 1024,  /* keys that one reactor has leases for at once */
+    HELPING = 256, /* of them a tick looks at, a level */
+};
 
 struct weir_limit {
     struct weir_limit_shared *shared;
-    struct weir_lease lease;
-    struct weir_bucket_table tables[WEIR_LIMIT_PROCESS]; /* client, topic */
+    struct weir_lease process;
+    struct weir_lease_table tables[WEIR_LIMIT_PROCESS]; /* client, topic */
     uint64_t seen_ns;
     struct weir_limit_counts counts;
 };
@@ -27,43 +29,63 @@ struct weir_limit {
 struct ask {
     uint64_t now_ns;
     uint64_t tokens;
-    struct weir_bucket *buckets[WEIR_LIMIT_PROCESS];
-    bool asked[WEIR_LIMIT_LEVELS];
+    struct weir_lease *leases[WEIR_LIMIT_LEVELS]; /* NULL: not asked */
+    struct weir_lease_pool *pools[WEIR_LIMIT_LEVELS];
     uint64_t wait_ns[WEIR_LIMIT_LEVELS];
 };
 
+static bool is_off(const struct weir_limit_shared *shared, uint32_t level)
+{
+    return shared->rules[level].mode == WEIR_LIMIT_OFF;
+}
+
+static int init_level(struct weir_limit_shared *shared, uint32_t level, uint32_t reactor_count,
+                      uint32_t keys_max)
+{
+    const struct weir_limit_rule *rule = &shared->rules[level];
+    if (is_off(shared, level))
+        return 0;
+    int result = weir_lease_terms_init(&shared->terms[level], rule->tokens_per_s,
+                                       rule->burst_tokens, reactor_count);
+    if (result < 0 || level == WEIR_LIMIT_PROCESS)
+        return result;
+    return weir_pool_table_init(&shared->pools[level], keys_max);
+}
+
 int weir_limit_shared_init(struct weir_limit_shared *shared,
                            const struct weir_limit_rule rules[WEIR_LIMIT_LEVELS],
-                           uint32_t reactor_count)
+                           uint32_t reactor_count, uint32_t keys_max)
 {
     memset(shared, 0, sizeof *shared);
+    if (reactor_count == 0 || reactor_count > WEIR_POOL_TABLE_REACTORS_MAX)
+        return -EINVAL;
+    memcpy(shared->rules, rules, sizeof shared->rules);
     for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++) {
-        const struct weir_limit_rule *rule = &rules[level];
-        shared->rules[level] = *rule;
-        if (rule->mode == WEIR_LIMIT_OFF)
-            continue;
-        int result = weir_bucket_rate_init(&shared->rates[level], rule->tokens_per_s,
-                                           rule->burst_tokens);
-        if (result < 0)
+        int result = init_level(shared, level, reactor_count, keys_max);
+        if (result < 0) {
+            weir_limit_shared_deinit(shared);
             return result;
+        }
     }
-    const struct weir_limit_rule *process = &rules[WEIR_LIMIT_PROCESS];
-    if (process->mode == WEIR_LIMIT_OFF)
-        return reactor_count > 0 ? 0 : -EINVAL;
-    return weir_lease_terms_init(&shared->terms, process->tokens_per_s, process->burst_tokens,
-                                 reactor_count);
+    return 0;
+}
+
+void weir_limit_shared_deinit(struct weir_limit_shared *shared)
+{
+    for (uint32_t level = 0; level < WEIR_LIMIT_PROCESS; level++)
+        weir_pool_table_deinit(&shared->pools[level]);
 }
 
 void weir_limit_close(struct weir_limit *limit)
 {
     struct weir_limit_shared *shared = limit->shared;
-    weir_lease_give_back(&limit->lease, &shared->terms, &shared->pool);
+    weir_lease_give_back(&limit->process, &shared->terms[WEIR_LIMIT_PROCESS], &shared->process);
     for (uint32_t level = 0; level < WEIR_LIMIT_PROCESS; level++)
-        weir_bucket_table_deinit(&limit->tables[level]);
+        weir_lease_table_deinit(&limit->tables[level]);
     free(limit);
 }
 
-int weir_limit_open(struct weir_limit_shared *shared, uint32_t keys_max,
+int weir_limit_open(struct weir_limit_shared *shared, uint32_t reactor_index,
                     struct weir_limit **limit_out)
 {
     struct weir_limit *limit = calloc(1, sizeof *limit);
@@ -71,9 +93,10 @@ int weir_limit_open(struct weir_limit_shared *shared, uint32_t keys_max,
         return -ENOMEM;
     limit->shared = shared;
     for (uint32_t level = 0; level < WEIR_LIMIT_PROCESS; level++) {
-        if (shared->rules[level].mode == WEIR_LIMIT_OFF)
+        if (is_off(shared, level))
             continue;
-        int result = weir_bucket_table_init(&limit->tables[level], &shared->rates[level], keys_max);
+        int result = weir_lease_table_init(&limit->tables[level], &shared->terms[level],
+                                           &shared->pools[level], reactor_index, SLOTS);
         if (result < 0) {
             weir_limit_close(limit);
             return result;
@@ -83,26 +106,46 @@ int weir_limit_open(struct weir_limit_shared *shared, uint32_t keys_max,
     return 0;
 }
 
-static void ask_table(struct weir_limit *limit, struct ask *ask, enum weir_limit_level level,
-                      uint64_t hash)
+static void seat_key(struct weir_limit *limit, struct ask *ask, enum weir_limit_level level,
+                     uint64_t hash)
 {
-    if (limit->shared->rules[level].mode == WEIR_LIMIT_OFF || hash == 0)
+    if (is_off(limit->shared, level) || hash == 0)
         return;
-    struct weir_bucket_table *table = &limit->tables[level];
-    ask->buckets[level] = weir_bucket_table_find(table, hash, ask->now_ns);
-    ask->asked[level] = true;
-    ask->wait_ns[level] = weir_bucket_wait(ask->buckets[level], &table->rate, ask->now_ns,
-                                           ask->tokens);
+    struct weir_lease_slot *slot = weir_lease_table_find(&limit->tables[level], hash, ask->now_ns);
+    ask->leases[level] = &slot->lease;
+    ask->pools[level] = slot->pool;
 }
 
-static void ask_process(struct weir_limit *limit, struct ask *ask)
+static void seat_process(struct weir_limit *limit, struct ask *ask)
 {
-    struct weir_limit_shared *shared = limit->shared;
-    if (shared->rules[WEIR_LIMIT_PROCESS].mode == WEIR_LIMIT_OFF)
+    if (is_off(limit->shared, WEIR_LIMIT_PROCESS))
         return;
-    ask->asked[WEIR_LIMIT_PROCESS] = true;
-    ask->wait_ns[WEIR_LIMIT_PROCESS] = weir_lease_wait(&limit->lease, &shared->terms, &shared->pool,
-                                                       ask->now_ns, ask->tokens);
+    ask->leases[WEIR_LIMIT_PROCESS] = &limit->process;
+    ask->pools[WEIR_LIMIT_PROCESS] = &limit->shared->process;
+}
+
+/* All levels from their leases here, or none. */
+static bool spend(struct weir_limit *limit, const struct ask *ask)
+{
+    for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++)
+        if (ask->leases[level] != NULL && ask->leases[level]->left_tokens < ask->tokens)
+            return false;
+    for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++) {
+        if (ask->leases[level] == NULL)
+            continue;
+        ask->leases[level]->left_tokens -= ask->tokens;
+        limit->counts.allowed[level]++;
+    }
+    return true;
+}
+
+static void ask_all(struct weir_limit *limit, struct ask *ask)
+{
+    for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++)
+        if (ask->leases[level] != NULL)
+            ask->wait_ns[level] = weir_lease_wait(ask->leases[level],
+                                                  &limit->shared->terms[level],
+                                                  ask->pools[level], ask->now_ns, ask->tokens);
 }
 
 /* Police outranks shape, a longer wait a shorter one. */
@@ -128,32 +171,36 @@ static struct weir_limit_verdict judge(const struct weir_limit *limit, const str
     return verdict;
 }
 
-static bool take_process(struct weir_limit *limit, struct ask *ask)
+/* From one level; false: one that enforces has refused, another reactor was faster. */
+static bool take_one(struct weir_limit *limit, struct ask *ask, uint32_t level)
 {
-    struct weir_limit_shared *shared = limit->shared;
-    if (!ask->asked[WEIR_LIMIT_PROCESS] || ask->wait_ns[WEIR_LIMIT_PROCESS] != 0)
-        return true; /* off, or only observed and empty */
-    ask->wait_ns[WEIR_LIMIT_PROCESS] = weir_lease_take(&limit->lease, &shared->terms, &shared->pool,
-                                                       ask->now_ns, ask->tokens);
-    return ask->wait_ns[WEIR_LIMIT_PROCESS] == 0 ||
-           shared->rules[WEIR_LIMIT_PROCESS].mode == WEIR_LIMIT_OBSERVE;
+    if (ask->leases[level] == NULL || ask->wait_ns[level] != 0)
+        return true; /* not asked, or only observed and empty */
+    ask->wait_ns[level] = weir_lease_take(ask->leases[level], &limit->shared->terms[level],
+                                          ask->pools[level], ask->now_ns, ask->tokens);
+    return ask->wait_ns[level] == 0 ||
+           limit->shared->rules[level].mode == WEIR_LIMIT_OBSERVE;
 }
 
-static void take_tables(struct weir_limit *limit, const struct ask *ask)
+/* From all of them, or from none. */
+static bool take_all(struct weir_limit *limit, struct ask *ask)
 {
-    for (uint32_t level = 0; level < WEIR_LIMIT_PROCESS; level++) {
-        if (!ask->asked[level] || ask->wait_ns[level] != 0)
+    for (uint32_t level = WEIR_LIMIT_LEVELS; level-- > 0;) {
+        if (take_one(limit, ask, level))
             continue;
-        uint64_t wait_ns = weir_bucket_take(ask->buckets[level], &limit->tables[level].rate,
-                                            ask->now_ns, ask->tokens);
-        WEIR_ASSERT(wait_ns == 0);
+        while (++level < WEIR_LIMIT_LEVELS)
+            if (ask->leases[level] != NULL && ask->wait_ns[level] == 0)
+                weir_lease_refund(ask->leases[level], &limit->shared->terms[level],
+                                  ask->pools[level], ask->tokens);
+        return false;
     }
+    return true;
 }
 
 static void count(struct weir_limit *limit, const struct ask *ask, bool admitted)
 {
     for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++) {
-        if (!ask->asked[level])
+        if (ask->leases[level] == NULL)
             continue;
         if (ask->wait_ns[level] == 0)
             limit->counts.allowed[level] += admitted;
@@ -169,27 +216,41 @@ struct weir_limit_verdict weir_limit_take(struct weir_limit *limit, uint64_t now
                                           uint64_t client_hash, uint64_t topic_hash, uint64_t tokens)
 {
     struct ask ask = {.now_ns = weir_bucket_now(&limit->seen_ns, now_ns), .tokens = tokens};
-    ask_table(limit, &ask, WEIR_LIMIT_CLIENT, client_hash);
-    ask_table(limit, &ask, WEIR_LIMIT_TOPIC, topic_hash);
-    ask_process(limit, &ask);
+    seat_key(limit, &ask, WEIR_LIMIT_CLIENT, client_hash);
+    seat_key(limit, &ask, WEIR_LIMIT_TOPIC, topic_hash);
+    seat_process(limit, &ask);
+    if (spend(limit, &ask))
+        return (struct weir_limit_verdict){.action = WEIR_LIMIT_ADMIT, .level = WEIR_LIMIT_NONE};
+    ask_all(limit, &ask);
     struct weir_limit_verdict verdict = judge(limit, &ask);
-    if (verdict.action == WEIR_LIMIT_ADMIT) {
-        if (take_process(limit, &ask))
-            take_tables(limit, &ask);
-        else
-            verdict = judge(limit, &ask); /* another reactor was faster */
-    }
+    if (verdict.action == WEIR_LIMIT_ADMIT && !take_all(limit, &ask))
+        verdict = judge(limit, &ask);
     count(limit, &ask, verdict.action == WEIR_LIMIT_ADMIT);
     return verdict;
 }
 
-void weir_limit_tick(struct weir_limit *limit, uint64_t now_ns, bool idle)
+static uint64_t tick_process(struct weir_limit *limit, uint64_t now_ns, bool idle)
 {
     struct weir_limit_shared *shared = limit->shared;
     if (idle)
-        weir_lease_give_back(&limit->lease, &shared->terms, &shared->pool);
+        weir_lease_give_back(&limit->process, &shared->terms[WEIR_LIMIT_PROCESS], &shared->process);
     else
-        weir_lease_tick(&limit->lease, &shared->terms, &shared->pool, now_ns);
+        weir_lease_tick(&limit->process, &shared->terms[WEIR_LIMIT_PROCESS], &shared->process,
+                        now_ns);
+    return limit->process.left_tokens > 0 ? limit->process.borrowed_ns + WEIR_LEASE_NS : UINT64_MAX;
+}
+
+uint64_t weir_limit_tick(struct weir_limit *limit, uint64_t now_ns, bool idle)
+{
+    now_ns = weir_bucket_now(&limit->seen_ns, now_ns);
+    uint64_t next_ns = tick_process(limit, now_ns, idle);
+    for (uint32_t level = 0; level < WEIR_LIMIT_PROCESS; level++) {
+        if (is_off(limit->shared, level))
+            continue;
+        uint64_t due_ns = weir_lease_table_tick(&limit->tables[level], now_ns, idle, HELPING);
+        next_ns = due_ns < next_ns ? due_ns : next_ns;
+    }
+    return next_ns;
 }
 
 void weir_limit_counts(const struct weir_limit *limit, struct weir_limit_counts *counts_out)

@@ -38,8 +38,8 @@ static void levels(struct shim_state *state, int64_t clients)
     const struct weir_limit_rule rules[WEIR_LIMIT_LEVELS] = {much, much, much};
     struct weir_limit *limit;
     uint64_t now_ns = 1, i = 0, refused = 0;
-    if (weir_limit_shared_init(&shared, rules, 2) != 0 ||
-        weir_limit_open(&shared, 16384, &limit) != 0)
+    if (weir_limit_shared_init(&shared, rules, 2, 16384) != 0 ||
+        weir_limit_open(&shared, 0, &limit) != 0)
         abort();
     while (shim_running(state)) {
         uint64_t client = (i++ % (uint64_t)clients + 1) * 0x9e3779b97f4a7c15;
@@ -47,5 +47,6 @@ static void levels(struct shim_state *state, int64_t clients)
     }
     shim_items(state, refused == 1 ? 2 : 1);
     weir_limit_close(limit);
+    weir_limit_shared_deinit(&shared);
 }
 SHIM_BENCH("limit_take_3_levels/clients", levels, 1, 1000)
