@@ -210,9 +210,10 @@ static int join(struct weir_subscriber *subscriber, enum weir_name_kind kind, st
         weir_list_push_back(&part->subscribers, &subscriber->node);
         part->counters.subscribers++;
     }
-    name->policy = weir_policy_for(broker->policies, broker->policy_count, &broker->default_policy,
-                                   (const char *)name->bytes.bytes, name->bytes.byte_count);
-    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy))
+    if (kind != WEIR_NAME_PATTERN && !name->policy)
+        name->policy = weir_policy_for(broker->policies, broker->policy_count, &broker->default_policy,
+                                       (const char *)name->bytes.bytes, name->bytes.byte_count);
+    if (subscriber->pausing_since_ns && weir_name_may_pause(name))
         name->pausing_count++;
     count_changed(part, name);
     return 0;
@@ -240,7 +241,7 @@ static void leave(struct weir_membership *membership)
     weir_list_remove(&membership->node);
     free(membership);
     subscriber->held_count[name->kind]--;
-    if (subscriber->pausing_since_ns && weir_policy_may_pause(name->policy)) {
+    if (subscriber->pausing_since_ns && weir_name_may_pause(name)) {
         name->pausing_count--;
         weir_publish_wake_paused(part);
     }

@@ -65,9 +65,15 @@ struct weir_name {
     struct weir_list change;         /* part->changes while told to somebody still */
     uint64_t version;
     struct weir_list patterns;       /* PATTERN: names->patterns[] */
-    const struct weir_policy *policy;
+    const struct weir_policy *policy; /* of topics and shards; NULL: not looked up yet. An event by a pattern has its topic's */
     uint32_t counts[];               /* by reactor */
 };
+
+/* May a subscriber that holds it make publishers wait? A pattern's may: whether the topic at hand does, its policy says. */
+static inline bool weir_name_may_pause(const struct weir_name *name)
+{
+    return name->kind == WEIR_NAME_PATTERN || weir_policy_may_pause(name->policy);
+}
 
 struct weir_names {
     ck_hs_t set;

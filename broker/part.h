@@ -57,6 +57,13 @@ struct weir_ask_queue {
 
 struct weir_keep;
 
+/* The policy of a topic that has no entry in the table. Its hash stands for it: 64 bits, by a seed nobody knows. */
+struct weir_known_policy {
+    uint64_t hash;
+    const struct weir_policy *policy; /* NULL: none is known */
+};
+enum { WEIR_KNOWN_POLICIES = 256 };
+
 struct weir_part {
     struct weir_broker *broker;
     struct weir_reactor *reactor;
@@ -79,12 +86,15 @@ struct weir_part {
     struct weir_name **matched; /* patterns of the event at hand */
     uint32_t matched_count;
     uint32_t matched_room;
+    struct weir_known_policy known_policies[WEIR_KNOWN_POLICIES]; /* by hash */
     struct weir_waiter paused_waiters; /* publishers that wait for a subscriber: a ring list */
     bool wake_paused;                  /* they look again at the end of this turn */
 
     /* Windows: broker/window.c. */
-    struct weir_list slow;
+    struct weir_list slow;    /* much waits: looked at often */
     struct weir_wheel_timer slow_timer;
+    struct weir_list lagging; /* something has not left: looked at now and then */
+    struct weir_wheel_timer lag_timer;
     uint64_t patience_from_ns; /* until then publishers wait for nobody more under `close`; see window.c */
     struct weir_ask_queue *asks; /* by reactor */
     struct weir_keep *keep;      /* kept topics: broker/keep.h; NULL: nothing is kept */

@@ -23,16 +23,36 @@ enum {
 
 /* Where a publish goes. */
 struct route {
-    struct weir_name *name;
+    struct weir_name *name; /* NULL: the topic has no entry */
+    uint64_t hash;          /* of the topic */
     struct weir_reactor_set present;
     struct weir_reactor_set paused;
     uint64_t receivers;
 };
 
+/* The topic's, also for those that are subscribed to a pattern. Globs are matched once for a name. */
+static const struct weir_policy *policy_of(struct weir_part *part, const struct route *route, struct weir_slice topic)
+{
+    const struct weir_broker *broker = part->broker;
+    struct weir_known_policy *known = &part->known_policies[route->hash % WEIR_KNOWN_POLICIES];
+    if (broker->policy_count == 0)
+        return &broker->default_policy;
+    if (route->name && route->name->policy)
+        return route->name->policy;
+    if (known->policy && known->hash == route->hash)
+        return known->policy;
+    const struct weir_policy *policy = weir_policy_for(broker->policies, broker->policy_count, &broker->default_policy,
+                                                       (const char *)topic.bytes, topic.byte_count);
+    if (route->name)
+        route->name->policy = policy;
+    else
+        *known = (struct weir_known_policy){route->hash, policy};
+    return policy;
+}
+
 static void add_to_route(struct route *route, const struct weir_name *name)
 {
     weir_reactor_set_add(&route->present, &name->present);
-    weir_reactor_set_add(&route->paused, &name->paused);
     route->receivers += name->total;
 }
 
@@ -52,16 +72,21 @@ static void on_matched(void *context, struct weir_name *name)
 /* The topic's entry and the patterns that match it; the latter stay in part->matched. */
 static struct route find_route(struct weir_part *part, const struct weir_publication *publication)
 {
-    struct route route = {0};
-    uint64_t hash = weir_names_hash(&part->names, publication->kind, publication->name);
-    route.name = weir_names_find(&part->names, publication->kind, hash, publication->name);
-    if (route.name)
+    struct route route = {.hash = weir_names_hash(&part->names, publication->kind, publication->name)};
+    route.name = weir_names_find(&part->names, publication->kind, route.hash, publication->name);
+    if (route.name) {
         add_to_route(&route, route.name);
+        weir_reactor_set_add(&route.paused, &route.name->paused);
+    }
     part->matched_count = 0;
     if (publication->kind == WEIR_NAME_TOPIC)
         weir_names_matching(&part->names, publication->name, on_matched, part);
-    for (uint32_t i = 0; i < part->matched_count; i++)
-        add_to_route(&route, part->matched[i]);
+    for (uint32_t i = 0; i < part->matched_count; i++) {
+        const struct weir_name *pattern = part->matched[i];
+        add_to_route(&route, pattern);
+        if (weir_reactor_set_any(&pattern->paused) && weir_policy_may_pause(policy_of(part, &route, publication->name)))
+            weir_reactor_set_add(&route.paused, &pattern->paused);
+    }
     return route;
 }
 
@@ -95,7 +120,8 @@ static const struct weir_encoding *encode(struct weir_part *part, const struct w
     return encoding;
 }
 
-static void deliver_to_members(struct weir_part *part, struct weir_name *name, const struct weir_publication *publication)
+static void deliver_to_members(struct weir_part *part, struct weir_name *name, const struct weir_publication *publication,
+                               const struct weir_policy *policy)
 {
     part->stamp++; /* encodings of an earlier event are not this one's */
     for (uint32_t i = 0; i < name->member_count; i++) {
@@ -106,17 +132,19 @@ static void deliver_to_members(struct weir_part *part, struct weir_name *name, c
             weir_subscriber_evict(subscriber, "no memory");
             continue;
         }
-        weir_subscriber_deliver(subscriber, encoding->buffer, encoding->bytes, encoding->byte_count, name->policy);
+        weir_subscriber_deliver(subscriber, encoding->buffer, encoding->bytes, encoding->byte_count, policy);
         part->counters.delivered_bytes += encoding->byte_count;
     }
     part->counters.delivered += name->member_count;
 }
 
 /* Topic first, then patterns, as Redis has it. */
-static void deliver_here(struct weir_part *part, struct weir_name *name, const struct weir_publication *publication)
+static void deliver_here(struct weir_part *part, const struct route *route, const struct weir_publication *publication)
 {
+    struct weir_name *name = route->name;
+    const struct weir_policy *policy = policy_of(part, route, publication->name);
     if (name && name->member_count > 0)
-        deliver_to_members(part, name, publication);
+        deliver_to_members(part, name, publication, policy);
     for (uint32_t i = 0; i < part->matched_count; i++) {
         struct weir_name *pattern = part->matched[i];
         if (pattern->member_count == 0)
@@ -124,7 +152,7 @@ static void deliver_here(struct weir_part *part, struct weir_name *name, const s
         struct weir_publication by_pattern = *publication;
         by_pattern.by_pattern = true;
         by_pattern.pattern = pattern->bytes;
-        deliver_to_members(part, pattern, &by_pattern);
+        deliver_to_members(part, pattern, &by_pattern, policy);
     }
     weir_record(&part->reactor->recorder, WEIR_RECORD_DELIVER, publication->id, publication->cause_id,
                 name ? (uint32_t)name->hash : 0, name ? name->member_count : 0);
@@ -247,7 +275,7 @@ int weir_broker_publish(struct weir_part *part, const struct weir_publication *p
                 route.name ? (uint32_t)route.name->hash : 0, (uint32_t)route.receivers);
     part->counters.published++;
     if (weir_reactor_set_has(&route.present, part->reactor->index))
-        deliver_here(part, route.name, publication);
+        deliver_here(part, &route, publication);
     *receivers_out = route.receivers;
     return 0;
 }
@@ -312,7 +340,7 @@ void weir_publish_on_mail(struct weir_reactor *reactor, uint32_t from, const str
     };
     struct route route = find_route(part, &publication);
     part->counters.received++;
-    deliver_here(part, route.name, &publication);
+    deliver_here(part, &route, &publication);
     if (buffer)
         weir_buffer_drop(reactor, buffer);
 }

@@ -407,7 +407,7 @@ void weir_windows_pausing(struct weir_subscriber *subscriber, bool pausing)
         WEIR_LIST_EACH(node, &subscriber->held[kind])
         {
             struct weir_name *name = WEIR_CONTAINER(node, struct weir_membership, node)->name;
-            if (!weir_policy_may_pause(name->policy))
+            if (!weir_name_may_pause(name))
                 continue;
             name->pausing_count += pausing ? 1 : (uint32_t)-1;
             weir_names_set_count(&part->names, name, self, name->member_count, name->pausing_count > 0);

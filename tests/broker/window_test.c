@@ -357,6 +357,59 @@ static void the_deadline_of_a_pause_holds_when_other_topics_have_other_policies(
     fixture_close(f);
 }
 
+/* ---- whose policy counts ---- */
+
+/* "q.*" drops the newest beyond 64 KiB, "p.*" pauses there, anything else closes beyond 4 MiB. */
+static struct fixture *open_with_rules(void)
+{
+    struct weir_policy_rule rules[2] = {{.glob = "q.*", .policy = weir_policy_default()},
+                                        {.glob = "p.*", .policy = weir_policy_default()}};
+    struct weir_broker_options options = {
+        .policies = rules, .policy_count = 2, .default_policy = weir_policy_default()};
+    rules[0].policy.action = WEIR_POLICY_DROP_NEWEST;
+    rules[1].policy.action = WEIR_POLICY_PAUSE;
+    rules[0].policy.hard_bytes = rules[1].policy.hard_bytes = 64 << 10;
+    options.default_policy.hard_bytes = 4 << 20;
+    return fixture_open(1, &options);
+}
+
+static void an_event_by_a_pattern_has_the_policy_of_its_topic(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with_rules();
+    struct client *slow = client_open(f, 0);
+    subscribe(slow, WEIR_NAME_PATTERN, "?.*"); /* as text it is no topic of either rule */
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(publish_one(f, "q.1", 1000), 0);
+    assert_true(slow->subscriber.window.dropped_count > 800);
+    assert_string_equal(slow->evicted_why, "");
+    assert_int_equal(publish_one(f, "p.1", 1000), 0);
+    assert_int_equal(publish_one(f, "p.1", 1000), -EAGAIN);
+    fixture_close(f);
+}
+
+static void a_pattern_makes_publishers_wait_only_where_the_topic_may(void **state)
+{
+    (void)state;
+    struct fixture *f = open_with_rules();
+    struct client *slow = client_open(f, 0);
+    subscribe(slow, WEIR_NAME_PATTERN, "?.*");
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true);
+    while (publish_one(f, "p.1", 1000) == 0)
+        ;
+    assert_true(slow->subscriber.pausing_since_ns > 0);
+    assert_int_equal(publish_one(f, "p.2", 1000), -EAGAIN);
+    uint64_t dropped = slow->subscriber.window.dropped_count;
+    assert_int_equal(publish_one(f, "q.1", 1000), 0);
+    assert_int_equal(slow->subscriber.window.dropped_count, dropped + 1);
+    unsubscribe(slow, WEIR_NAME_PATTERN, "?.*");
+    assert_int_equal(publish_one(f, "p.1", 1000), 0);
+    fixture_close(f);
+}
+
 static void a_reply_that_waits_does_not_let_the_window_grow(void **state)
 {
     (void)state;
@@ -456,6 +509,8 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_one_that_is_leaving),
         cmocka_unit_test(a_pause_ends_though_little_waits_and_the_window_is_empty),
         cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
+        cmocka_unit_test(an_event_by_a_pattern_has_the_policy_of_its_topic),
+        cmocka_unit_test(a_pattern_makes_publishers_wait_only_where_the_topic_may),
         cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
         cmocka_unit_test(one_that_only_drips_does_not_hold_publishers_for_long),
         cmocka_unit_test(many_that_stall_do_not_take_turns_at_holding_publishers),
