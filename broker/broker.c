@@ -141,6 +141,7 @@ void weir_part_close(struct weir_reactor *reactor)
     reactor->broker = NULL;
     weir_list_remove(&part->hook.node);
     weir_wheel_cancel(&reactor->wheel, &part->slow_timer);
+    weir_wheel_cancel(&reactor->wheel, &part->lag_timer);
     weir_wheel_cancel(&reactor->wheel, &part->limit_timer);
     weir_keep_end(part);
     weir_asks_deinit(part);

@@ -1,8 +1,9 @@
 /*
  * broker/window.c - a live subscriber's window: what it does not take yet, and what the policy makes of it.
  *
- * The clock is the part's slow_timer, armed only while somebody has more than WEIR_WINDOW_WATCHED_BYTES waiting: a node on
- * which everybody keeps up never looks.
+ * The clock is the part's slow_timer, armed only while somebody has more than WEIR_WINDOW_WATCHED_BYTES waiting. Less than that
+ * can stall as well, and keep a page of encodings for each byte of it: whoever was sent anything is looked at once more, a second
+ * later, and again while it has not left; LAGGING_MAX of them a second, so a node with many takes longer to come round to each.
  * A flood may come faster than a healthy subscriber's socket takes it. Under `close` publishers then wait, but only while that
  * connection is seen to move: the first MOVING_NS without a byte leaving end the wait, or WAIT_NS_MAX of it, and for PATIENCE_NS
  * there is no other. So a subscriber that keeps reading is not cut off by a burst, one that stalled has cost its publishers a
@@ -26,6 +27,8 @@
 
 enum {
     CHECK_NS = 100 * 1000 * 1000,
+    LAG_CHECK_NS = 1000 * 1000 * 1000,
+    LAGGING_MAX = 4096, /* looked at in one turn */
     MOVING_NS = 100 * 1000 * 1000, /* longer than a busy machine keeps a reader off its CPU */
     ITEMS_FIRST = 16,
     AGAIN_AFTER = 9, /* times what was waited in vain */
@@ -61,11 +64,24 @@ void weir_subscriber_evict(struct weir_subscriber *subscriber, const char *why)
     weir_tcp_abort(subscriber->conn);
 }
 
-static void watch(struct weir_subscriber *subscriber)
+static void watch_now_and_then(struct weir_subscriber *subscriber)
 {
     struct weir_part *part = subscriber->part;
     if (!weir_list_empty(&subscriber->slow))
         return;
+    subscriber->lagging = true;
+    weir_list_push_back(&part->lagging, &subscriber->slow);
+    if (!weir_wheel_armed(&part->lag_timer))
+        weir_wheel_arm(&part->reactor->wheel, &part->lag_timer, part->reactor->now_ns + LAG_CHECK_NS);
+}
+
+static void watch(struct weir_subscriber *subscriber)
+{
+    struct weir_part *part = subscriber->part;
+    if (!weir_list_empty(&subscriber->slow) && !subscriber->lagging)
+        return;
+    weir_list_remove(&subscriber->slow);
+    subscriber->lagging = false;
     weir_list_push_back(&part->slow, &subscriber->slow);
     if (!weir_wheel_armed(&part->slow_timer))
         weir_wheel_arm(&part->reactor->wheel, &part->slow_timer, part->reactor->now_ns + CHECK_NS);
@@ -321,16 +337,24 @@ void weir_subscriber_pump(struct weir_subscriber *subscriber)
         stop_pausing(subscriber);
 }
 
+/* Nothing has left for as long as its policy allows? Then it goes. */
+static bool evict_stuck(struct weir_subscriber *subscriber)
+{
+    const struct weir_policy *policy = subscriber->policy;
+    if (policy->stuck_ns == 0 || weir_tcp_stuck_ns(subscriber->conn) <= policy->stuck_ns)
+        return false;
+    subscriber->part->counters.evicted_stuck++;
+    weir_subscriber_evict(subscriber, "no progress");
+    return true;
+}
+
 static void check(struct weir_subscriber *subscriber)
 {
     struct weir_part *part = subscriber->part;
     const struct weir_policy *policy = subscriber->policy;
     uint64_t now_ns = part->reactor->now_ns;
-    if (policy->stuck_ns > 0 && weir_tcp_stuck_ns(subscriber->conn) > policy->stuck_ns) {
-        part->counters.evicted_stuck++;
-        weir_subscriber_evict(subscriber, "no progress");
+    if (evict_stuck(subscriber))
         return;
-    }
     if (subscriber->conn->state != WEIR_TCP_OPEN)
         stop_pausing(subscriber); /* what waits in the window will not be sent */
     if (subscriber->pausing_since_ns)
@@ -362,21 +386,50 @@ static void on_check(struct weir_wheel_timer *timer, uint64_t now_ns)
         weir_wheel_arm(&part->reactor->wheel, timer, part->reactor->now_ns + CHECK_NS);
 }
 
-/* None of them stalls: then the one that has been slow for longest. NULL: nobody is slow. */
-static struct weir_subscriber *find_slowest(struct weir_part *part)
+/* Those that have been looked at stand at the end, where the next look comes to them last. */
+static void on_lag_check(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct weir_part *part = WEIR_CONTAINER(timer, struct weir_part, lag_timer);
+    const struct weir_list *last = part->lagging.prev;
+    bool more = !weir_list_empty(&part->lagging);
+    for (uint32_t looked = 0; more && looked < LAGGING_MAX; looked++) {
+        struct weir_list *node = part->lagging.next;
+        struct weir_subscriber *subscriber = WEIR_CONTAINER(node, struct weir_subscriber, slow);
+        more = node != last;
+        weir_list_remove(node);
+        if (!subscriber->evicted && weir_tcp_unsent_bytes(subscriber->conn) > 0 && !evict_stuck(subscriber))
+            weir_list_push_back(&part->lagging, node);
+    }
+    if (!weir_list_empty(&part->lagging))
+        weir_wheel_arm(&part->reactor->wheel, timer, part->reactor->now_ns + LAG_CHECK_NS);
+}
+
+/* The one of a list from which nothing has left for longest, if that is longer than `least_ns`. */
+static struct weir_subscriber *find_slowest_of(struct weir_list *list, uint64_t least_ns)
 {
     struct weir_subscriber *slowest = NULL;
-    uint64_t most_ns = 0;
-    WEIR_LIST_EACH(node, &part->slow)
+    uint32_t looked = 0;
+    WEIR_LIST_EACH(node, list)
     {
         struct weir_subscriber *subscriber = WEIR_CONTAINER(node, struct weir_subscriber, slow);
         uint64_t stuck_ns = weir_tcp_stuck_ns(subscriber->conn);
-        if (subscriber->evicted || (slowest && stuck_ns <= most_ns))
+        if (looked++ == LAGGING_MAX)
+            break;
+        if (subscriber->evicted || stuck_ns < least_ns || (slowest && stuck_ns == least_ns))
             continue;
         slowest = subscriber;
-        most_ns = stuck_ns;
+        least_ns = stuck_ns;
     }
     return slowest;
+}
+
+/* Much waits for one, or none of it has left for a while. NULL: nobody is slow. */
+static struct weir_subscriber *find_slowest(struct weir_part *part)
+{
+    struct weir_subscriber *slow = find_slowest_of(&part->slow, 0);
+    struct weir_subscriber *lagging = find_slowest_of(&part->lagging, slow ? weir_tcp_stuck_ns(slow->conn) + 1 : MOVING_NS);
+    return lagging && weir_tcp_stuck_ns(lagging->conn) >= MOVING_NS ? lagging : slow;
 }
 
 /* A page of encodings stays while anybody has a byte of it to send, so few events may keep much. */
@@ -397,6 +450,8 @@ void weir_windows_init(struct weir_part *part)
 {
     weir_list_init(&part->slow);
     weir_wheel_timer_init(&part->slow_timer, on_check);
+    weir_list_init(&part->lagging);
+    weir_wheel_timer_init(&part->lag_timer, on_lag_check);
 }
 
 void weir_windows_pausing(struct weir_subscriber *subscriber, bool pausing)

@@ -47,9 +47,10 @@ struct weir_subscriber {
     struct weir_list held[WEIR_NAME_KINDS]; /* memberships */
     uint32_t held_count[WEIR_NAME_KINDS];
     bool evicted;
+    bool lagging;                           /* a little of its events has not left yet */
     struct weir_list installing;            /* on the part's list while a change of its is not installed */
     uint64_t installing_version;
-    struct weir_list slow;                  /* on the part's list of those with a window */
+    struct weir_list slow;                  /* on the part's list of those with a window, or of those lagging */
     struct weir_window window;
     const struct weir_policy *policy;       /* of the last event; while publishers wait, the one the wait began under */
     uint64_t delivered_count;

@@ -410,6 +410,56 @@ static void a_pattern_makes_publishers_wait_only_where_the_topic_may(void **stat
     fixture_close(f);
 }
 
+static void one_that_stalls_with_little_waiting_goes_too(void **state)
+{
+    (void)state;
+    struct weir_broker_options options = {.default_policy = weir_policy_default()};
+    options.default_policy.stuck_ns = 50000000;
+    struct fixture *f = fixture_open(1, &options);
+    struct client *slow = client_open(f, 0), *quick = client_open(f, 0);
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    subscribe(quick, WEIR_NAME_TOPIC, "t");
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true);
+    assert_int_equal(publish_one(f, "t", 100), 0); /* the only one there ever is */
+    assert_true(turns_until(f, &slow->open, false));
+    assert_string_equal(slow->evicted_why, "no progress");
+    assert_true(quick->open);
+    assert_true(weir_list_empty(&quick->subscriber.slow));
+    assert_int_equal(weir_part_counters(weir_part(f->reactors[0]))->evicted_stuck, 1);
+    fixture_close(f);
+}
+
+static void memory_is_taken_from_those_that_stall_with_little_each(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_open_sized(1, NULL, 16 << 20);
+    struct client *quick = client_open(f, 0), *zombies[40];
+    subscribe(quick, WEIR_NAME_TOPIC, "bulk");
+    for (int i = 0; i < 40; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "rare%d", i);
+        zombies[i] = client_open(f, 0);
+        subscribe(zombies[i], WEIR_NAME_TOPIC, name);
+        weir_tcp_cork(zombies[i]->subscriber.conn, true);
+    }
+    uint64_t sent = 0, got = 0;
+    static char text[1 << 16];
+    for (int i = 0; i < 4000 && quick->open; i++) { /* few bytes for each zombie, on pages that are full of others' */
+        char name[16];
+        snprintf(name, sizeof name, "rare%d", i % 40);
+        (void)publish_one(f, name, 400);
+        sent += publish_one(f, "bulk", 30000) == 0 ? 30000 + 6 : 0;
+        assert_true(weir_reactor_run_once(f->reactors[0], 1000000) >= 0);
+        for (ssize_t more; (more = recv(quick->fd, text, sizeof text, MSG_DONTWAIT)) > 0;)
+            got += (uint64_t)more;
+    }
+    assert_true(quick->open);
+    assert_string_equal(quick->evicted_why, "");
+    assert_int_equal(got + drain_bytes(f, quick), sent);
+    fixture_close(f);
+}
+
 static void a_reply_that_waits_does_not_let_the_window_grow(void **state)
 {
     (void)state;
@@ -511,6 +561,8 @@ int main(void)
         cmocka_unit_test(the_deadline_of_a_pause_holds_when_other_topics_have_other_policies),
         cmocka_unit_test(an_event_by_a_pattern_has_the_policy_of_its_topic),
         cmocka_unit_test(a_pattern_makes_publishers_wait_only_where_the_topic_may),
+        cmocka_unit_test(one_that_stalls_with_little_waiting_goes_too),
+        cmocka_unit_test(memory_is_taken_from_those_that_stall_with_little_each),
         cmocka_unit_test(a_reply_that_waits_does_not_let_the_window_grow),
         cmocka_unit_test(one_that_only_drips_does_not_hold_publishers_for_long),
         cmocka_unit_test(many_that_stall_do_not_take_turns_at_holding_publishers),
