@@ -104,14 +104,14 @@ static int grow(struct weir_window *window)
 
 /* Takes a reference of `buffer`. */
 static int push(struct weir_subscriber *subscriber, struct weir_buffer *buffer, const uint8_t *bytes, uint32_t byte_count,
-                bool control)
+                bool droppable)
 {
     struct weir_window *window = &subscriber->window;
     if (window->count == window->room && grow(window) < 0)
         return -ENOMEM;
     weir_buffer_hold(subscriber->part->reactor, buffer);
     *item_at(window, window->count++) =
-        (struct weir_window_item){.bytes = bytes, .byte_count = byte_count, .control = control, .buffer = buffer};
+        (struct weir_window_item){.bytes = bytes, .byte_count = byte_count, .droppable = droppable, .buffer = buffer};
     window->byte_count += byte_count;
     subscriber->part->counters.windowed_bytes += byte_count;
     watch(subscriber);
@@ -149,18 +149,22 @@ static void take_first(struct weir_window *window)
 static int move_on(struct weir_subscriber *subscriber)
 {
     struct weir_window_item *item = item_at(&subscriber->window, 0);
-    if (weir_tcp_share(subscriber->conn, item->buffer, item->bytes, item->byte_count) == -ENOMEM)
-        return -ENOMEM;
+    int result = weir_tcp_share(subscriber->conn, item->buffer, item->bytes, item->byte_count);
+    if (result < 0 && result != -EPIPE)
+        return result;
     let_item_go(subscriber, item);
     take_first(&subscriber->window);
     return 0;
 }
 
-/* The oldest event goes. Replies before it are never dropped, so they need not wait here. false: there is none. */
+/*
+ * The oldest event that may be dropped goes. What stands before it, replies and events of topics with another policy, never is, so
+ * it need not wait here. false: there is none.
+ */
 static bool drop_oldest(struct weir_subscriber *subscriber)
 {
     struct weir_window *window = &subscriber->window;
-    while (window->count > 0 && item_at(window, 0)->control)
+    while (window->count > 0 && !item_at(window, 0)->droppable)
         if (move_on(subscriber) < 0)
             return false;
     if (window->count == 0)
@@ -267,7 +271,7 @@ static void let_wait(struct weir_subscriber *subscriber, struct weir_buffer *buf
 {
     if (!make_room(subscriber, byte_count, policy))
         return;
-    if (push(subscriber, buffer, bytes, byte_count, false) < 0) {
+    if (push(subscriber, buffer, bytes, byte_count, policy->action == WEIR_POLICY_DROP_OLDEST) < 0) {
         out_of_memory(subscriber);
         return;
     }
@@ -294,6 +298,8 @@ void weir_subscriber_deliver(struct weir_subscriber *subscriber, struct weir_buf
         out_of_memory(subscriber);
     if (unsent + byte_count > WEIR_WINDOW_WATCHED_BYTES)
         watch(subscriber);
+    else
+        watch_now_and_then(subscriber);
 }
 
 int weir_subscriber_reply(struct weir_subscriber *subscriber, const void *bytes, size_t byte_count)
@@ -305,7 +311,7 @@ int weir_subscriber_reply(struct weir_subscriber *subscriber, const void *bytes,
     if (!buffer)
         return -ENOMEM;
     memcpy(buffer->bytes, bytes, byte_count);
-    int result = push(subscriber, buffer, buffer->bytes, (uint32_t)byte_count, true);
+    int result = push(subscriber, buffer, buffer->bytes, (uint32_t)byte_count, false);
     weir_buffer_drop(reactor, buffer);
     return result;
 }
@@ -366,8 +372,10 @@ static void check(struct weir_subscriber *subscriber)
     }
     check_soft(subscriber, policy);
     if (subscriber->pausing_since_ns == 0 && subscriber->window.count == 0 &&
-        weir_subscriber_waiting_bytes(subscriber) <= WEIR_WINDOW_WATCHED_BYTES)
+        weir_subscriber_waiting_bytes(subscriber) <= WEIR_WINDOW_WATCHED_BYTES) {
         weir_list_remove(&subscriber->slow);
+        watch_now_and_then(subscriber);
+    }
 }
 
 static void on_check(struct weir_wheel_timer *timer, uint64_t now_ns)

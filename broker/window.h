@@ -14,12 +14,12 @@
 #include "runtime/tcp.h"
 #include "sched/wheel.h"
 
-enum { WEIR_WINDOW_AHEAD_BYTES = 256 << 10, WEIR_WINDOW_WATCHED_BYTES = 64 << 10 };
+enum { WEIR_WINDOW_AHEAD_BYTES = 256 << 10, WEIR_WINDOW_WATCHED_BYTES = 64 << 10 }; /* over this: looked at often */
 
 struct weir_window_item {
     const uint8_t *bytes;
     uint32_t byte_count;
-    bool control;
+    bool droppable; /* an event of a topic whose policy drops the oldest; never a reply */
     struct weir_buffer *buffer;
 };
 

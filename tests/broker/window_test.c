@@ -148,6 +148,37 @@ static void drop_oldest_keeps_the_newest_and_counts(void **state)
     fixture_close(f);
 }
 
+static void what_one_topic_drops_is_not_taken_from_another(void **state)
+{
+    (void)state;
+    struct weir_policy_rule rule = {.glob = "t", .policy = weir_policy_default()};
+    rule.policy.action = WEIR_POLICY_DROP_OLDEST;
+    rule.policy.hard_bytes = 64 << 10;
+    struct weir_broker_options options = {
+        .policies = &rule, .policy_count = 1, .default_policy = weir_policy_default()};
+    struct fixture *f = fixture_open(2, &options);
+    struct client *slow = client_open(f, 1);
+    subscribe(slow, WEIR_NAME_TOPIC, "t");
+    subscribe(slow, WEIR_NAME_TOPIC, "k");
+    settle(f);
+    weir_tcp_cork(slow->subscriber.conn, true);
+    assert_int_equal(flood(f, 0, 60), 60); /* what comes behind it waits in the window */
+    char body[BODY_BYTES + 1];
+    for (int i = 0; i < 5; i++) {
+        snprintf(body, sizeof body, "%0*d", BODY_BYTES, 700000 + i);
+        assert_int_equal(published(f, 0, "k", body), 1);
+    }
+    assert_int_equal(flood(f, 60, 500), 500);
+    assert_true(slow->subscriber.window.dropped_count > 100);
+    weir_tcp_cork(slow->subscriber.conn, false);
+    int count = drain_numbers(f, slow, numbers, 20000), kept = 0;
+    for (int i = 0; i < count; i++)
+        kept += numbers[i] == 700000 + kept;
+    assert_int_equal(kept, 5);
+    assert_int_equal(numbers[count - 1], 559);
+    fixture_close(f);
+}
+
 static void pause_makes_publishers_wait_and_loses_nothing(void **state)
 {
     (void)state;
@@ -551,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_burst_does_not_cut_off_a_subscriber_that_keeps_reading),
         cmocka_unit_test(drop_newest_keeps_the_oldest_and_counts),
         cmocka_unit_test(drop_oldest_keeps_the_newest_and_counts),
+        cmocka_unit_test(what_one_topic_drops_is_not_taken_from_another),
         cmocka_unit_test(pause_makes_publishers_wait_and_loses_nothing),
         cmocka_unit_test(a_reply_waits_behind_events_and_is_never_dropped),
         cmocka_unit_test(memory_comes_back_when_a_slow_subscriber_goes),
