@@ -10,7 +10,7 @@
  * into it moves no metadata, finds its blocks even on a full disk, and is found again. Everything is done by operations of the
  * reactor's io: nothing here blocks. What has no room on the disk is tried again every second.
  *
- * The very first extent of a directory begins small, so that the first frame does not wait for 16 MiB of zeros; it gets the
+ * The very first extent of a directory begins small, so that the first frame does not wait for 16 MiB of zeros but for one write of them; it gets the
  * rest before its second use.
  *
  * The reactor's thread only. Proof: tests/log/journal_test.c, tests/log/journal_sim.c.
@@ -24,14 +24,15 @@
 #include "log/journal.h"
 
 enum {
-    WEIR_EXTENT_FIRST_BYTES = 1 << 20,
     WEIR_EXTENT_ZEROS = 64, /* blocks of zeros in one write: what a commit may have to wait behind */
+    WEIR_EXTENT_FIRST_BYTES = WEIR_EXTENT_ZEROS * WEIR_FRAME_ALIGN,
 };
 
 struct weir_extent {
     struct weir_list node;
     int fd;        /* -1: not open */
     bool is_new;   /* made by this run and not used yet */
+    bool exists;   /* there is a file of this name */
     bool is_named; /* its name is on the medium */
     uint64_t room; /* bytes from the start that have been written */
     /* The journal's while it has the extent. */
@@ -64,6 +65,7 @@ struct weir_extents {
     int error;             /* what ended it; for ever */
     int space_error;       /* why none could be made just now; 0 once one is ready */
     bool begins;           /* the first is not ready yet */
+    bool buffered;         /* O_DIRECT is refused here */
     bool stopped;
     struct weir_list free;
     struct weir_extent *ready;
