@@ -19,6 +19,8 @@ enum {
     OPT_INSECURE,
     OPT_LOG_LEVEL,
     OPT_PASSWORD_FILE,
+    OPT_KAFKA_PORT,
+    OPT_ADVERTISE,
     OPT_NO_STEAL,
     OPT_SPIN,
     OPT_BUSY_POLL,
@@ -29,6 +31,8 @@ static const struct option long_options[] = {
     {"cores", required_argument, NULL, 'n'},
     {"data", required_argument, NULL, 'd'},
     {"redis-port", required_argument, NULL, 'p'},
+    {"kafka-port", required_argument, NULL, OPT_KAFKA_PORT},
+    {"advertise", required_argument, NULL, OPT_ADVERTISE},
     {"listen", required_argument, NULL, 'l'},
     {"config", required_argument, NULL, 'c'},
     {"io", required_argument, NULL, OPT_IO},
@@ -49,12 +53,14 @@ static const char short_options[] = ":n:d:p:l:c:hV";
 
 static const char help[] =
     "Usage: weir serve [OPTION]...\n"
-    "Serve live topics to Redis clients, on every core. No option is needed.\n"
+    "Serve topics to Redis and Kafka clients, on every core. No option is needed.\n"
     "\n"
     "  -n, --cores N            reactors, one a core (default: the CPUs this process may use)\n"
-    "  -d, --data DIR           where crash dumps go (default: the current folder)\n"
+    "  -d, --data DIR           where topics are kept, and crash dumps go (default: weir-data)\n"
     "  -p, --redis-port PORT    port for Redis clients; 0: any free one, off: none (default: "
     "6379)\n"
+    "      --kafka-port PORT    port for Kafka clients; 0: any free one, off: none (default: 9092)\n"
+    "      --advertise HOST:PORT  where Kafka clients are told to connect (default: where they did)\n"
     "  -l, --listen ADDRESS     where to listen, may be given again; an IP address, *, or "
     "unix:PATH\n"
     "                           (default: 127.0.0.1)\n"
@@ -104,17 +110,28 @@ static bool take_cores(struct settings *settings, const char *value, struct comp
     return true;
 }
 
-static bool take_port(struct settings *settings, const char *value, struct complaint complaint)
+static bool take_port(const char *option, int32_t *port_out, const char *value, struct complaint complaint)
 {
     uint64_t port;
     if (strcmp(value, "off") == 0) {
-        settings->redis_port = -1;
+        *port_out = -1;
         return true;
     }
     if (!units_whole(value, &port) || port > 65535)
-        return wrong(complaint, "redis-port", value, "expected a port from 0 to 65535, or off");
-    settings->redis_port = (int32_t)port;
+        return wrong(complaint, option, value, "expected a port from 0 to 65535, or off");
+    *port_out = (int32_t)port;
     return true;
+}
+
+static bool take_advertise(struct settings *settings, const char *value, struct complaint complaint)
+{
+    const char *colon = strrchr(value, ':');
+    uint64_t port;
+    if (!colon || colon == value || !units_whole(colon + 1, &port) || port < 1 || port > 65535)
+        return wrong(complaint, "advertise", value, "expected HOST:PORT, such as broker.example.org:9092");
+    free(settings->advertise);
+    settings->advertise = strdup(value);
+    return settings->advertise != NULL;
 }
 
 static bool take_io(struct settings *settings, const char *value, struct complaint complaint)
@@ -204,7 +221,11 @@ static bool take(struct settings *settings, int option, const char *value,
     case 'd':
         return take_data(settings, value, complaint);
     case 'p':
-        return take_port(settings, value, complaint);
+        return take_port("redis-port", &settings->redis_port, value, complaint);
+    case OPT_KAFKA_PORT:
+        return take_port("kafka-port", &settings->kafka_port, value, complaint);
+    case OPT_ADVERTISE:
+        return take_advertise(settings, value, complaint);
     case 'l':
         return take_address(settings, value, complaint);
     case OPT_IO:

@@ -24,9 +24,11 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "base/clock.h"
 #include "serve/crash.h"
 #include "serve/logger.h"
 #include "serve/options.h"
+#include "wire/kafka/kafka_session.h"
 
 enum {
     EXIT_FAILED = 1,
@@ -36,14 +38,26 @@ enum {
     LISTEN_AGAIN_MS = 25
 };
 
+enum { FACE_REDIS, FACE_KAFKA, FACES };
+
+struct face { /* a protocol with a port */
+    const char *name;
+    const char *option;
+    int32_t port;                                /* -1: off */
+    char addresses[SETTINGS_ADDRESSES_MAX][128]; /* "address:port", the port filled in by reactor 0 */
+};
+
 struct server {
     struct settings settings;
     struct logger logger;
     struct weir_runtime *runtime;
     struct weir_broker *broker;
     struct weir_resp_server *resp;
-    bool told_why;                           /* the log says why the start failed */
-    char redis[SETTINGS_ADDRESSES_MAX][128]; /* "address:port", the port filled in by reactor 0 */
+    struct weir_kafka_server *kafka;
+    struct weir_kafka_user *kafka_users;
+    struct face faces[FACES];
+    bool told_why;   /* the log says why the start failed */
+    bool not_opened; /* the data could not be: the end is a failure */
 };
 
 static void notify_service_manager(const char *state)
@@ -75,8 +89,7 @@ static const char *reason(int error)
 {
     switch (error) {
     case -EADDRINUSE:
-        return "the port is taken by another process or listen address; give another with "
-               "--redis-port, or 0 for any";
+        return "the port is taken by another process or listen address; give another, 0 for any, or off";
     case -EACCES:
         return "not allowed; ports below 1024 need privileges";
     case -EADDRNOTAVAIL:
@@ -84,8 +97,7 @@ static const char *reason(int error)
     case -EAFNOSUPPORT:
         return "this machine does not speak that kind of address";
     case -EINVAL:
-        return "not an address; expected an IP address, * or unix:PATH, and the port with "
-               "--redis-port";
+        return "not an address; expected an IP address, * or unix:PATH, and the port by its own option";
     default:
         return strerror(-error);
     }
@@ -95,37 +107,45 @@ static const char *reason(int error)
  * The kernel lets the sockets of a killed io_uring go some time after the process: a restart must not find its own port
  * taken. Others wait in vain, half a second.
  */
-static int listen_patiently(struct server *server, struct weir_reactor *reactor,
+static int listen_once(struct server *server, uint32_t which, struct weir_reactor *reactor,
+                       const char *address, struct weir_tcp_listener **listener_out)
+{
+    return which == FACE_KAFKA ? weir_kafka_listen(server->kafka, reactor, address, listener_out)
+                               : weir_resp_listen(server->resp, reactor, address, listener_out);
+}
+
+static int listen_patiently(struct server *server, uint32_t which, struct weir_reactor *reactor,
                             const char *address, struct weir_tcp_listener **listener_out)
 {
     const struct timespec pause = {.tv_nsec = LISTEN_AGAIN_MS * 1000000};
-    int result = weir_resp_listen(server->resp, reactor, address, listener_out);
+    int result = listen_once(server, which, reactor, address, listener_out);
     for (uint32_t i = 0; result == -EADDRINUSE && i < LISTEN_TRIES; i++) {
         nanosleep(&pause, NULL);
-        result = weir_resp_listen(server->resp, reactor, address, listener_out);
+        result = listen_once(server, which, reactor, address, listener_out);
     }
     return result;
 }
 
-static int listen_on(struct server *server, struct weir_reactor *reactor, uint32_t place)
+static int listen_on(struct server *server, uint32_t which, struct weir_reactor *reactor, uint32_t place)
 {
-    const char *address = server->settings.addresses[place];
+    struct face *face = &server->faces[which];
+    char *address = face->addresses[place];
     bool local = strncmp(address, "unix:", 5) == 0;
     bool first = weir_reactor_index(reactor) == 0;
-    if (local && !first)
+    if (local && (!first || which != FACE_REDIS))
         return 0; /* a path has one listener */
     struct weir_tcp_listener *listener;
-    int result = listen_patiently(server, reactor, server->redis[place], &listener);
+    int result = listen_patiently(server, which, reactor, address, &listener);
     if (result < 0) {
         if (first)
             logger_say(&server->logger, WEIR_LOG_ERROR,
-                       "msg=\"cannot listen\" address=%s why=\"%s\"", server->redis[place],
+                       "msg=\"cannot listen\" address=%s option=%s why=\"%s\"", address, face->option,
                        local ? local_reason(result) : reason(result));
         server->told_why |= first;
         return result;
     }
     if (!local && first) {
-        char *colon = strrchr(server->redis[place], ':');
+        char *colon = strrchr(address, ':');
         snprintf(colon + 1, 8, "%u", weir_tcp_listener_port(listener));
     }
     return 0;
@@ -136,9 +156,9 @@ static int on_start(struct weir_reactor *reactor, void *context)
 {
     struct server *server = context;
     int result = weir_part_open(server->broker, reactor);
-    for (uint32_t i = 0;
-         result == 0 && server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
-        result = listen_on(server, reactor, i);
+    for (uint32_t which = 0; which < FACES; which++)
+        for (uint32_t i = 0; result == 0 && server->faces[which].port >= 0 && i < server->settings.address_count; i++)
+            result = listen_on(server, which, reactor, i);
     return result;
 }
 
@@ -148,18 +168,53 @@ static void on_stop(struct weir_reactor *reactor, void *context)
     weir_part_close(reactor);
 }
 
-static void name_listeners(struct server *server)
+static void name_listeners(const struct settings *settings, struct face *face)
 {
-    const struct settings *settings = &server->settings;
     for (uint32_t i = 0; i < settings->address_count; i++) {
         const char *address = settings->addresses[i];
         bool v6 = strchr(address, ':') && *address != '[';
         if (strncmp(address, "unix:", 5) == 0)
-            snprintf(server->redis[i], sizeof server->redis[i], "%s", address);
+            snprintf(face->addresses[i], sizeof face->addresses[i], "%s", address);
         else
-            snprintf(server->redis[i], sizeof server->redis[i], v6 ? "[%s]:%d" : "%s:%d", address,
-                     settings->redis_port);
+            snprintf(face->addresses[i], sizeof face->addresses[i], v6 ? "[%s]:%d" : "%s:%d", address, face->port);
     }
+}
+
+static void name_faces(struct server *server)
+{
+    const struct settings *settings = &server->settings;
+    server->faces[FACE_REDIS] = (struct face){.name = "redis", .option = "--redis-port", .port = settings->redis_port};
+    server->faces[FACE_KAFKA] = (struct face){.name = "kafka", .option = "--kafka-port", .port = settings->kafka_port};
+    for (uint32_t which = 0; which < FACES; which++)
+        name_listeners(settings, &server->faces[which]);
+}
+
+/* Recovery has ended, on reactor 0. */
+static void on_kept(void *context, int result, const char *why)
+{
+    struct server *server = context;
+    if (result == 0) {
+        logger_say(&server->logger, WEIR_LOG_INFO, "msg=\"data open\" data=%s %s", server->settings.data, why);
+        return;
+    }
+    logger_say(&server->logger, WEIR_LOG_ERROR, "msg=\"cannot open the data\" why=\"%s\"", why);
+    server->not_opened = true;
+    kill(getpid(), SIGTERM);
+}
+
+/* Everybody with a password may log in to Kafka too. */
+static int name_kafka_users(struct server *server, struct weir_kafka_settings *kafka)
+{
+    const struct settings *settings = &server->settings;
+    server->kafka_users = calloc(settings->user_count + 1, sizeof *server->kafka_users);
+    if (!server->kafka_users)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < settings->user_count; i++)
+        if (!settings->users[i].disabled && settings->users[i].password)
+            server->kafka_users[kafka->user_count++] =
+                (struct weir_kafka_user){settings->users[i].name, settings->users[i].password};
+    kafka->users = server->kafka_users;
+    return 0;
 }
 
 static int open_runtime(struct server *server)
@@ -195,12 +250,18 @@ static int open_all(struct server *server)
         .default_policy = settings->default_policy,
     };
     memcpy(broker.limits, settings->limits, sizeof broker.limits);
+    broker.keep = settings->keep;
+    broker.keep.folder = settings->data;
+    broker.keep.on_kept = on_kept;
+    broker.keep.context = server;
+    struct weir_kafka_settings kafka = {.advertise = settings->advertise};
     struct weir_resp_settings resp = {
         .users = settings->users,
         .user_count = settings->user_count,
         .clients_max = settings->redis_clients_max,
         .limited = settings_limited(settings),
         .config_file = settings->config,
+        .keepalive_s = (uint32_t)(settings->redis_keepalive_ns / WEIR_S_NS),
     };
     int result = open_runtime(server);
     if (result == 0)
@@ -208,20 +269,30 @@ static int open_all(struct server *server)
     if (result == 0)
         result = weir_resp_server_open(server->runtime, &resp, &server->resp);
     if (result == 0)
+        result = name_kafka_users(server, &kafka);
+    if (result == 0)
+        result = weir_kafka_server_open(server->runtime, &kafka, &server->kafka);
+    if (result == 0)
         result = weir_runtime_start(server->runtime);
     return result;
 }
 
+static const char *ports_of(const struct server *server, const struct face *face, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; face->port >= 0 && i < server->settings.address_count; i++)
+        if (face == server->faces || strncmp(face->addresses[i], "unix:", 5) != 0)
+            used += (size_t)snprintf(text + used, text_bytes - used, "%s%s", used ? "," : "", face->addresses[i]);
+    return used ? text : "off";
+}
+
 static void say_ready(struct server *server)
 {
-    char ports[sizeof server->redis + 1] = "";
-    size_t used = 0;
-    for (uint32_t i = 0; server->settings.redis_port >= 0 && i < server->settings.address_count; i++)
-        used += (size_t)snprintf(ports + used, sizeof ports - used, "%s%s", used ? "," : "",
-                                 server->redis[i]);
-    logger_say(&server->logger, WEIR_LOG_INFO, "msg=ready version=%s cores=%u redis=%s pid=%d",
-               weir_version(), weir_runtime_reactor_count(server->runtime), used ? ports : "off",
-               (int)getpid());
+    char redis[sizeof server->faces->addresses + 1], kafka[sizeof server->faces->addresses + 1];
+    logger_say(&server->logger, WEIR_LOG_INFO, "msg=ready version=%s cores=%u redis=%s kafka=%s pid=%d",
+               weir_version(), weir_runtime_reactor_count(server->runtime),
+               ports_of(server, &server->faces[FACE_REDIS], redis, sizeof redis),
+               ports_of(server, &server->faces[FACE_KAFKA], kafka, sizeof kafka), (int)getpid());
     notify_service_manager("READY=1");
 }
 
@@ -327,7 +398,7 @@ static int run(struct server *server)
     sigset_t signals;
     block_signals(&signals);
     raise_fd_limit();
-    name_listeners(server);
+    name_faces(server);
     int result = open_all(server);
     if (result < 0) {
         if (!server->told_why)
@@ -345,10 +416,12 @@ static int run(struct server *server)
     }
     weir_runtime_close(server->runtime);
     weir_resp_server_close(server->resp);
+    weir_kafka_server_close(server->kafka);
+    free(server->kafka_users);
     weir_broker_close(server->broker);
     if (result == 0)
         logger_say(&server->logger, WEIR_LOG_INFO, "msg=stopped");
-    return result < 0 ? EXIT_FAILED : 0;
+    return result < 0 || server->not_opened ? EXIT_FAILED : 0;
 }
 
 int serve_main(int argc, char **argv)
@@ -365,6 +438,8 @@ int serve_main(int argc, char **argv)
     } else if (options == OPTIONS_GO) {
         if (server.settings.address_count == 0)
             server.settings.addresses[server.settings.address_count++] = strdup("127.0.0.1");
+        if (!server.settings.data && server.settings.kafka_port >= 0)
+            server.settings.data = strdup(SETTINGS_DATA);
         logger_init(&server.logger, server.settings.log_level);
         if (settings_check(&server.settings, error, sizeof error) < 0) {
             fprintf(stderr, "weir serve: %s\n", error);

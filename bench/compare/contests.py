@@ -247,7 +247,7 @@ def relays(house):
 def brokers(house):
     conf = os.path.join(house.root, "bench/load/redis.conf")
     data = house.folder.name
-    servers = {"weir": [os.path.join(house.build, "weir"), "serve", "--redis-port", "{0}", "--data", data + "/weir-{0}"],
+    servers = {"weir": [os.path.join(house.build, "weir"), "serve", "--redis-port", "{0}", "--kafka-port", "off", "--data", data + "/weir-{0}"],
                "redis-server": ["redis-server", conf, "--port", "{0}", "--dir", data],
                "redis8": [house.rival("redis8"), conf, "--port", "{0}", "--dir", data]}
     rivals = [who for who in servers if who != "weir"]

@@ -14,6 +14,7 @@ class Server:
     def __init__(self, cores=1, io="auto", config=None, extra=()):
         self.folder = tempfile.TemporaryDirectory(prefix="weir-")
         command = [os.environ["WEIR"], "serve", "--cores", str(cores), "--io", io, "--redis-port", "0",
+                   "--kafka-port", "0",
                    "--data", self.folder.name, *extra]
         if config is not None:
             path = os.path.join(self.folder.name, "weir.conf")
@@ -25,9 +26,9 @@ class Server:
         self.port = None
         for line in self.process.stdout:
             self.lines.append(line)
-            found = re.search(r"msg=ready .*redis=[^ ]*:(\d+)", line)
+            found = re.search(r"msg=ready .*redis=[^ ]*:(\d+) kafka=[^ ]*:(\d+)", line)
             if found:
-                self.port = int(found.group(1))
+                self.port, self.kafka_port = int(found.group(1)), int(found.group(2))
                 break
         if self.port is None:
             sys.exit("weir did not start:\n" + "".join(self.lines))
@@ -57,7 +58,8 @@ if __name__ == "__main__":
     cores, io, dashes, *rest = sys.argv[1:]
     assert dashes == "--"
     with Server(int(cores), io) as server:
-        status = subprocess.call(rest, env={**os.environ, "REDIS_PORT": str(server.port)})
+        status = subprocess.call(rest, env={**os.environ, "REDIS_PORT": str(server.port),
+                                            "KAFKA_PORT": str(server.kafka_port)})
         if status not in (0, 77):
             sys.stderr.write("".join(server.lines[-20:]))
     sys.exit(status)

@@ -126,7 +126,7 @@ class Words(unittest.TestCase):
                              ("unix:/nowhere/s", "there is no such folder"),
                              ("unix:" + "x" * 200, "a path of at most 107 bytes"),
                              ("unix:" + WEIR, "it is no socket that was left behind")):
-            ended = self.refused(1, why, "serve", "--listen", address, "--insecure", "--redis-port", port)
+            ended = self.refused(1, why, "serve", "--listen", address, "--insecure", "--redis-port", port, "--kafka-port", "off")
             self.assertEqual(len(re.findall("level=error", ended.stderr)), 1, ended.stderr)
 
     def test_a_privileged_port_is_a_sentence(self):

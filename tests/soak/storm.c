@@ -63,7 +63,7 @@ static pid_t start_weir(struct storm *storm, const struct soak_shape *shape, con
     int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
-    execl(storm->soak->weir, "weir", "serve", "--cores", cores, "--io", io, "--config", settings, (char *)NULL);
+    execl(storm->soak->weir, "weir", "serve", "--cores", cores, "--io", io, "--config", settings, "--kafka-port", "off", (char *)NULL);
     _exit(127);
 }
 
