@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/keep.h"
+#include "broker/kept.h"
+#include "broker/part.h"
 #include "wire/kafka/kafka_body.h"
 
 void *weir_kafka_body(struct weir_kafka_request *request)
@@ -55,7 +56,7 @@ bool weir_kafka_same(struct weir_kafka_string a, struct weir_kafka_string b)
 
 bool weir_kafka_ready(const struct weir_kafka_request *request)
 {
-    return weir_keep_ready(request->local->part);
+    return weir_kept_state(request->local->part) == WEIR_KEPT_DONE;
 }
 
 /* The node's id, 16 bytes as 22 characters, as Kafka prints its own. */
