@@ -350,6 +350,8 @@ void weir_reactor_end(struct weir_reactor *reactor)
     struct weir_runtime *runtime = reactor->runtime;
     if (!reactor->io)
         return;
+    reactor->state = WEIR_REACTOR_ENDED; /* one whose start failed, too */
+    weir_tcp_end_all(reactor); /* while what on_close needs is there */
     if (runtime->options.on_stop)
         runtime->options.on_stop(reactor, runtime->options.context);
     weir_store(&reactor->turn_since_ns, 0, relaxed);

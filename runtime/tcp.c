@@ -59,16 +59,21 @@ static void free_conn(struct weir_tcp *conn)
     free(conn);
 }
 
+static void tell_closed(struct weir_tcp *conn)
+{
+    conn->reactor->counters.connections_closed++;
+    weir_record(&conn->reactor->recorder, WEIR_RECORD_CLOSE, 0, 0, conn->number, (uint32_t)-conn->error);
+    if (conn->shape->handlers.on_close)
+        conn->shape->handlers.on_close(conn->reactor, conn, conn->error);
+}
+
 static void on_fd_gone(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
 {
     (void)result;
     (void)data;
     (void)more;
     struct weir_tcp *conn = WEIR_CONTAINER(op, struct weir_tcp, send);
-    conn->reactor->counters.connections_closed++;
-    weir_record(&conn->reactor->recorder, WEIR_RECORD_CLOSE, 0, 0, conn->number, (uint32_t)-conn->error);
-    if (conn->shape->handlers.on_close)
-        conn->shape->handlers.on_close(conn->reactor, conn, conn->error);
+    tell_closed(conn);
     free_conn(conn);
 }
 
@@ -295,6 +300,8 @@ int weir_tcp_connect(struct weir_reactor *reactor, const char *text, const struc
 {
     struct weir_address address;
     int fd;
+    if (reactor->state == WEIR_REACTOR_ENDED)
+        return -ESHUTDOWN;
     int result = weir_address_parse(text, &address);
     if (result == 0)
         result = reactor->io->table->stream(reactor->io, address.storage.ss_family, &fd);
@@ -535,6 +542,16 @@ void weir_tcp_abort_all(struct weir_reactor *reactor)
 {
     WEIR_LIST_EACH_SAFE(node, &reactor->connections)
         weir_tcp_abort(WEIR_CONTAINER(node, struct weir_tcp, node));
+}
+
+/* The kernel may still have a hand in these: their memory stays until the io is gone, and nothing is called any more. */
+void weir_tcp_end_all(struct weir_reactor *reactor)
+{
+    WEIR_ASSERT(reactor->state == WEIR_REACTOR_ENDED); /* so no on_close makes new ones */
+    WEIR_LIST_EACH(node, &reactor->connections) /* all first: whoever is told may want to close others */
+        start_closing(WEIR_CONTAINER(node, struct weir_tcp, node), -ECONNABORTED);
+    WEIR_LIST_EACH(node, &reactor->connections)
+        tell_closed(WEIR_CONTAINER(node, struct weir_tcp, node));
 }
 
 void weir_tcp_free_all(struct weir_reactor *reactor)

@@ -72,6 +72,7 @@ void weir_tcp_drain(struct weir_reactor *reactor);
 bool weir_tcp_quiet(const struct weir_reactor *reactor); /* all was read and handed over, and nothing is unsent */
 void weir_tcp_close_all(struct weir_reactor *reactor);
 void weir_tcp_abort_all(struct weir_reactor *reactor);
-void weir_tcp_free_all(struct weir_reactor *reactor);  /* after the io is gone */
+void weir_tcp_end_all(struct weir_reactor *reactor);  /* the reactor has ended: on_close for those its deadline cut off */
+void weir_tcp_free_all(struct weir_reactor *reactor); /* after the io is gone */
 
 #endif

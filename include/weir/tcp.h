@@ -8,7 +8,8 @@
  *  1. `conn` is valid from on_open until on_close returns.
  *  2. Bytes given to on_data are gone when it returns.
  *  3. weir_tcp_write copies; what it took is sent in order, or on_close says that it was not.
- *  4. After weir_tcp_close or weir_tcp_abort no on_data comes; on_close does, in a later turn.
+ *  4. After weir_tcp_close or weir_tcp_abort no on_data comes; on_close does, in a later turn. A stop that runs into
+ *     its deadline calls it too, before on_stop.
  */
 #ifndef WEIR_TCP_H
 #define WEIR_TCP_H
@@ -51,7 +52,7 @@ WEIR_API void weir_tcp_listener_close(struct weir_tcp_listener *listener);
 
 /*
  * Connect out. on_open follows, or on_close with the error (then without on_open). A failure that is known at once
- * is returned: -EINVAL, -EMFILE, -ENOMEM.
+ * is returned: -EINVAL, -EMFILE, -ENOMEM, -ESHUTDOWN (the reactor has ended).
  */
 WEIR_API WEIR_MUST_CHECK int weir_tcp_connect(struct weir_reactor *reactor, const char *address,
                                               const struct weir_tcp_handlers *handlers,

@@ -132,6 +132,7 @@ struct debt {
     weir_atomic_u32 opened, closed;
     uint16_t port;
     bool never_read; /* the peer reads nothing */
+    uint32_t closed_at_stop;
 };
 
 static void owe(struct weir_reactor *reactor, struct weir_tcp *conn, void *context)
@@ -219,6 +220,34 @@ static void a_peer_that_does_not_read_is_cut_off_at_the_deadline(void **state)
     close(fd);
 }
 
+static void note_stop(struct weir_reactor *reactor, void *context)
+{
+    struct debt *debt = context;
+    if (weir_reactor_index(reactor) == 0)
+        debt->closed_at_stop = weir_load(&debt->closed, relaxed);
+}
+
+/* Its deadline is over before a close can come back: what connections hold of their owners' is let go all the same. */
+static void one_that_ends_late_says_so_of_its_connections(void **state)
+{
+    struct debt debt = {.never_read = true};
+    struct weir_runtime_options options = options_of(state, REACTORS);
+    options.on_start = listen_for_creditors;
+    options.on_stop = note_stop;
+    options.context = &debt;
+    options.drain_timeout_ns = 1;
+    struct weir_runtime *runtime = start_or_skip(options);
+    int fd = dial(debt.port);
+    wait_for_open(&debt);
+    weir_runtime_stop(runtime);
+    assert_int_equal(weir_runtime_wait(runtime), 0);
+    assert_int_equal(weir_load(&debt.closed, relaxed), 1);
+    assert_int_equal(debt.closed_at_stop, 1);
+    weir_runtime_close(runtime);
+    assert_int_equal(weir_load(&debt.closed, relaxed), 1);
+    close(fd);
+}
+
 /* ---- a failed assertion ---- */
 
 static int hook_pipe[2];
@@ -271,6 +300,7 @@ int main(void)
         LIVE_CASE(a_stop_may_come_again_and_again_until_the_close),
         LIVE_CASE(bytes_written_before_a_stop_arrive),
         LIVE_CASE(a_peer_that_does_not_read_is_cut_off_at_the_deadline),
+        LIVE_CASE(one_that_ends_late_says_so_of_its_connections),
         LIVE_CASE(a_failed_assertion_calls_the_hosts_hook_and_aborts),
     };
     return RUN_LIVE_CASES("runtime.stop", cases);
