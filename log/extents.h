@@ -1,10 +1,9 @@
 /*
  * log/extents.h - the files a journal writes over: made ahead of need, one at a time, and used again.
  *
- *     a name ---open---> a file ---zeros, in pieces---> its name synced ---> ready ---take---> the journal's
- *        ^                  ^                                                                        |
- *     none is free,         +------------------------------ free <------------------give------------+
- *     fewer than the most
+ *     a name --open--> a file --zeros, in pieces--> its name synced --> ready --take--> the journal's
+ *       ^                                                                 ^                  |
+ *     none is free, and there are fewer than the most                     +----- free <-give-+
  *
  * A ready extent has `room` bytes that have been written before and are on the medium, and a name that is; so a durable write
  * into it moves no metadata, finds its blocks even on a full disk, and is found again. Everything is done by operations of the

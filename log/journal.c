@@ -390,7 +390,7 @@ static int look_closer(const struct weir_journal *journal, uint16_t type, uint32
         return journal->error;
     if (journal->full)
         return -EAGAIN;
-    return frees_space(type) && fits_in_current(journal, entry_bytes) ? 0 : journal->extents.space_error;
+    return frees_space(type) && fits_in_current(journal, entry_bytes) ? 0 : -ENOSPC;
 }
 
 static void copy_entry(struct frame *frame, const struct weir_entry *entry, uint32_t entry_bytes)
@@ -447,7 +447,7 @@ bool weir_journal_idle(const struct weir_journal *journal)
 
 int weir_journal_error(const struct weir_journal *journal)
 {
-    return journal->error < 0 ? journal->error : journal->lacking ? journal->extents.space_error : 0;
+    return journal->error < 0 ? journal->error : journal->lacking ? -ENOSPC : 0; /* whatever was lacking: the log says */
 }
 
 void weir_journal_on_room(struct weir_journal *journal, void (*fn)(void *context), void *context)
@@ -495,8 +495,8 @@ uint64_t weir_journal_unreleased_bytes(const struct weir_journal *journal)
     uint64_t bytes = 0;
     WEIR_LIST_EACH(node, &journal->live) {
         const struct weir_extent *extent = WEIR_CONTAINER(node, struct weir_extent, node);
-        if (extent->end_sequence <= journal->released)
-            continue;
+        if (extent->end_sequence <= journal->released || extent->end_sequence == extent->first_sequence)
+            continue; /* covered, or its first frame is still being written */
         uint64_t from = extent->first_sequence > journal->released ? extent->first_sequence : journal->released;
         uint64_t frames = extent->end_sequence - extent->first_sequence;
         bytes += (extent->used - WEIR_FRAME_ALIGN) * (extent->end_sequence - from) / frames;

@@ -71,8 +71,8 @@ void weir_journal_close(struct weir_journal *journal);
 int weir_journal_append(struct weir_journal *journal, const struct weir_entry *entry, struct weir_commit *commit);
 bool weir_journal_full(const struct weir_journal *journal);
 bool weir_journal_idle(const struct weir_journal *journal); /* nothing that was appended waits or is being written */
-/* 0; why it is dead, for ever (-EIO ...); or why an extent could not be made (-ENOSPC ...), until one could: what was appended waits for
- * that, and nothing of it is lost. */
+/* 0; why it is dead, for ever (-EIO ...); or -ENOSPC: an extent could not be made for lack of space (or of descriptors, or memory), and is
+ * tried again every second: what was appended waits for that, and nothing of it is lost. */
 int weir_journal_error(const struct weir_journal *journal);
 /* Called, once each time, when a full journal is not full any more, and when weir_journal_error has changed. */
 void weir_journal_on_room(struct weir_journal *journal, void (*fn)(void *context), void *context);

@@ -31,8 +31,8 @@ MUTANTS = [
      [("extents.c", "else if (!extents->making->is_named)", "else if (false)")]),
     ("the name of an extent counts before it is synced",
      [("extents.c", "static void sync_name(struct weir_extents *extents)\n{\n",
-       "static void sync_name(struct weir_extents *extents)\n{\n    struct weir_extent *early = extents->making;\n    extents->making = NULL;\n"
-       "    early->is_named = true;\n    get_ready(extents, early);\n    return;\n")]),
+       "static void sync_name(struct weir_extents *extents)\n{\n    struct weir_extent *early = extents->making;\n"
+       "    extents->making = NULL;\n    early->is_named = true;\n    get_ready(extents, early);\n    return;\n")]),
     ("an extent is free one frame too early",
      [("journal.c", "->first_sequence > journal->released)", "->first_sequence > journal->released + 1)")]),
     ("an extent is begun without its header",
@@ -57,7 +57,10 @@ MUTANTS = [
     ("what waits is told before what is being written",
      [("journal.c", "    if (journal->writing) /* it may still succeed: whatever comes of it is told first */\n        return;\n", "")]),
     ("nobody goes on when an extent is ready",
-     [("journal.c", "    if (!journal->closing)\n        weir_reactor_arm_hook(journal->reactor, &journal->hook);\n    if (extents->error", "    if (extents->error")]),
+     [("journal.c", "    if (!journal->closing)\n        weir_reactor_arm_hook(journal->reactor, &journal->hook);\n    if (extents->error",
+       "    if (extents->error")]),
+    ("an extent whose first frame is being written is counted",
+     [("journal.c", " || extent->end_sequence == extent->first_sequence)", ")")]),
     ("nobody tries again when the disk was full",
      [("extents.c", "    extents->waits = false;\n    make(extents);", "    extents->waits = false;")]),
 ]
