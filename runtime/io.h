@@ -110,6 +110,7 @@ struct weir_io_listen {
     socklen_t address_bytes;
     int backlog;
     bool reuse_port; /* every reactor binds its own listener; the kernel spreads the connections */
+    uint32_t keepalive_s; /* TCP: silent for so long, a peer is asked whether it is there; 0: never */
 };
 
 struct weir_io_datagram {

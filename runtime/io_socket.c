@@ -2,8 +2,8 @@
  * runtime/io_socket.c - listening, datagram and stream sockets, addresses, clock and chance of the
  * real machine.
  *
- * TCP_NODELAY is set on the listener: Linux hands it on to every connection it accepts, so the hot
- * path needs no call for it. Proof: tests/runtime/io_test.c.
+ * TCP_NODELAY and keep-alive are set on the listener: Linux hands them on to every connection it
+ * accepts, so the hot path needs no call for them. Proof: tests/runtime/io_test.c.
  */
 #include "runtime/io_socket.h"
 
@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+
+enum { KEEPALIVE_S_MAX = 32767 }; /* the kernel's */
 
 static int set_on(int fd, int level, int name)
 {
@@ -64,6 +66,21 @@ static bool is_inet(int family)
     return family == AF_INET || family == AF_INET6;
 }
 
+/* Silent for keepalive_s, then asked up to three times, a third of that apart: gone after twice the time. */
+static int set_keepalive(int fd, uint32_t keepalive_s)
+{
+    int idle_s = (int)(keepalive_s < KEEPALIVE_S_MAX ? keepalive_s : KEEPALIVE_S_MAX);
+    int apart_s = idle_s / 3 > 0 ? idle_s / 3 : 1, probes = 3;
+    int error = set_on(fd, SOL_SOCKET, SO_KEEPALIVE);
+    if (error == 0 && setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) != 0)
+        error = -errno;
+    if (error == 0 && setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &apart_s, sizeof(apart_s)) != 0)
+        error = -errno;
+    if (error == 0 && setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes)) != 0)
+        error = -errno;
+    return error;
+}
+
 static int prepare_listener(int fd, const struct weir_io_listen *listener)
 {
     int family = listener->address->sa_family;
@@ -74,6 +91,8 @@ static int prepare_listener(int fd, const struct weir_io_listen *listener)
             error = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
         if (error == 0 && listener->reuse_port)
             error = set_on(fd, SOL_SOCKET, SO_REUSEPORT);
+        if (error == 0 && listener->keepalive_s > 0)
+            error = set_keepalive(fd, listener->keepalive_s);
     }
     if (error == 0)
         error = bind_to(fd, listener->address, listener->address_bytes);

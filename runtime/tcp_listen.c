@@ -136,6 +136,7 @@ static int bind_listener(struct weir_tcp_listener *listener, const struct weir_a
         .address_bytes = address->byte_count,
         .backlog = BACKLOG,
         .reuse_port = address->storage.ss_family != AF_UNIX,
+        .keepalive_s = listener->shape->options.keepalive_s,
     };
     int result = refuse_shared(listener, listen);
     if (result == 0)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "serve/section.h"
 #include "serve/settings.h"
 
@@ -103,9 +104,21 @@ static int redis_clients(struct section_reader *reader, yaml_node_t *node, void 
     return section_u32(reader, node, 1, 10000000, &reader->settings->redis_clients_max);
 }
 
+static int redis_keepalive(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    uint64_t *keepalive_ns = &reader->settings->redis_keepalive_ns;
+    int result = section_ns(reader, node, keepalive_ns);
+    if (result == 0 && *keepalive_ns > 0 &&
+        (*keepalive_ns < WEIR_S_NS || *keepalive_ns > 9 * 3600 * WEIR_S_NS))
+        return section_complain(reader, node, "expected a time from 1s to 9h, or 0");
+    return result;
+}
+
 static const struct section_key redis_keys[] = {{"port", redis_port},
                                                 {"password", redis_password},
                                                 {"max_clients", redis_clients},
+                                                {"tcp_keepalive", redis_keepalive},
                                                 {NULL, NULL}};
 
 static int take_redis(struct section_reader *reader, yaml_node_t *node, void *target)

@@ -8,10 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 void settings_init(struct settings *settings)
 {
     *settings = (struct settings){
         .redis_port = 6379, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
+    settings->redis_keepalive_ns = 300 * WEIR_S_NS; /* as Redis */
     settings->default_policy = weir_policy_default();
 }
 

@@ -27,6 +27,7 @@ struct settings {
     uint32_t address_count;
     int32_t redis_port; /* 0: any free one, -1: no Redis */
     uint32_t redis_clients_max;
+    uint64_t redis_keepalive_ns;
     enum weir_log_level log_level;
     bool insecure;
     bool no_steal;

@@ -35,6 +35,8 @@ struct weir_tcp_options {
     uint64_t unsent_bytes_max; /* weir_tcp_write beyond it answers -ENOBUFS; 0: 64 MiB */
     bool no_delay_off;         /* leave Nagle's algorithm on */
     bool exclusive;            /* listening: -EADDRINUSE if anybody listens on that port already, other reactors too */
+    uint32_t keepalive_s;      /* listening: who is silent for so long is asked whether it is still there, and is gone after
+                                * as long again without an answer (on_close: -ETIMEDOUT); up to 32,767, 0: never */
 };
 
 /*

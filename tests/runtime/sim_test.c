@@ -80,7 +80,7 @@ static struct sockaddr_in address_of(uint32_t ip, uint16_t port)
 static int listen_at(struct weir_io *io, uint32_t ip, uint16_t port, bool reuse_port)
 {
     struct sockaddr_in address = address_of(ip, port);
-    struct weir_io_listen how = {(struct sockaddr *)&address, sizeof(address), 64, reuse_port};
+    struct weir_io_listen how = {(struct sockaddr *)&address, sizeof(address), 64, reuse_port, 0};
     int fd;
     int result = io->table->listen(io, &how, &fd);
     return result < 0 ? result : fd;

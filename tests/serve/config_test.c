@@ -63,7 +63,8 @@ static void everything_can_be_set(void **state)
                              "redis:\n"
                              "  port: 6380\n"
                              "  password: secret word\n"
-                             "  max_clients: 500\n");
+                             "  max_clients: 500\n"
+                             "  tcp_keepalive: 2m\n");
     assert_int_equal(s.cores, 3);
     assert_string_equal(s.data, "/var/lib/weir");
     assert_int_equal(s.io, WEIR_IO_EPOLL);
@@ -77,6 +78,7 @@ static void everything_can_be_set(void **state)
     assert_true(s.pin && s.busy_poll);
     assert_int_equal(s.redis_port, 6380);
     assert_int_equal(s.redis_clients_max, 500);
+    assert_int_equal(s.redis_keepalive_ns, 120000000000);
     assert_int_equal(s.user_count, 1);
     assert_string_equal(s.users[0].name, "default");
     assert_string_equal(s.users[0].password, "secret word");
@@ -202,6 +204,8 @@ static const struct {
     {"redis:\n  port: 65536\n", "2: port: expected a number from 0 to 65535"},
     {"redis:\n  port: 6k\n", "2: port: expected a number from 0 to 65535"},
     {"redis:\n  max_clients: 0\n", "2: max_clients: expected a number from 1 to 10000000"},
+    {"redis:\n  tcp_keepalive: 10ms\n", "2: tcp_keepalive: expected a time from 1s to 9h, or 0"},
+    {"redis:\n  tcp_keepalive: 10h\n", "2: tcp_keepalive: expected a time from 1s to 9h, or 0"},
     {"redis: {port: 1}\nio: auto\nredis: {port: 2}\n",
      "3: 'redis' is given twice, first on line 1"},
     {"users: [alice]\n", "1: users: expected users by name (`alice: {password: ...}`)"},

@@ -216,7 +216,7 @@ static void add_limits(const struct weir_resp_session *session, struct config *c
                (unsigned long long)policy->hard_bytes, (unsigned long long)policy->soft_bytes,
                (unsigned long long)(policy->soft_ns / 1000000000));
     add_config(configs, "timeout", "0");
-    add_config(configs, "tcp-keepalive", "0");
+    add_config(configs, "tcp-keepalive", "%u", settings->keepalive_s);
     add_config(configs, "maxmemory", "%llu",
                (unsigned long long)session->local->reactor->buffers.bytes_max);
 }

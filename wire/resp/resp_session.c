@@ -248,7 +248,8 @@ int weir_resp_listen(struct weir_resp_server *server, struct weir_reactor *react
     /* Reactor 0 comes first and finds out whether the port is free; the others share it with reactor 0. */
     struct weir_tcp_options options = {.size = sizeof options,
                                        .unsent_bytes_max = UNSENT_BYTES_MAX,
-                                       .exclusive = reactor->index == 0};
+                                       .exclusive = reactor->index == 0,
+                                       .keepalive_s = server->settings.keepalive_s};
     struct weir_resp_local *local = local_of(server, reactor);
     if (!local)
         return -ENOMEM;

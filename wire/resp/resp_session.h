@@ -41,6 +41,7 @@ struct weir_resp_settings {
     bool limited;              /* publishes pass weir_broker_take */
     const char *redis_version; /* what clients switch on; NULL: 7.4.0 */
     const char *config_file;   /* for INFO; NULL: none */
+    uint32_t keepalive_s;      /* see struct weir_tcp_options; 0: never */
 };
 
 /*
