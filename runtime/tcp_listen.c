@@ -13,7 +13,7 @@
 
 #include "runtime/address.h"
 
-enum { BACKLOG = 4096, UNSENT_BYTES_MAX_DEFAULT = 64 << 20 };
+enum { BACKLOG = 4096, UNSENT_BYTES_MAX_DEFAULT = 64 << 20, AGAIN_NS = 10 * 1000 * 1000 };
 
 struct weir_tcp_listener {
     struct weir_list node; /* reactor->listeners */
@@ -21,6 +21,7 @@ struct weir_tcp_listener {
     struct weir_tcp_shape *shape;
     struct weir_io_op accept; /* and close after */
     struct weir_turn_hook hook;
+    struct weir_wheel_timer again; /* the accept could not be armed */
     int fd;
     int family;
     uint16_t port;
@@ -59,6 +60,7 @@ static void free_listener(struct weir_tcp_listener *listener)
         unlink(listener->unix_path);
     weir_list_remove(&listener->node);
     weir_list_remove(&listener->hook.node);
+    weir_wheel_cancel(&listener->reactor->wheel, &listener->again);
     weir_tcp_shape_drop(listener->shape);
     free(listener);
 }
@@ -110,8 +112,15 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
     struct weir_tcp_listener *listener = WEIR_CONTAINER(hook, struct weir_tcp_listener, hook);
     if (listener->closing)
         close_if_quiet(listener);
-    else if (!listener->accept.armed)
-        weir_io_start(reactor->io, &listener->accept);
+    else if (!listener->accept.armed && weir_io_start(reactor->io, &listener->accept) < 0)
+        weir_wheel_arm(&reactor->wheel, &listener->again, reactor->now_ns + AGAIN_NS); /* no memory: it may come back */
+}
+
+static void on_again(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct weir_tcp_listener *listener = WEIR_CONTAINER(timer, struct weir_tcp_listener, again);
+    weir_reactor_arm_hook(listener->reactor, &listener->hook);
 }
 
 /* A shared port would be shared with a stranger as gladly: an exclusive one is first tried alone. */
@@ -171,6 +180,7 @@ int weir_tcp_listen(struct weir_reactor *reactor, const char *text, const struct
     listener->shape = shape;
     listener->family = address.storage.ss_family;
     listener->hook.fn = on_hook;
+    weir_wheel_timer_init(&listener->again, on_again);
     weir_list_init(&listener->hook.node);
     weir_list_init(&listener->node);
     result = bind_listener(listener, &address);

@@ -15,7 +15,7 @@
 #include "runtime/address.h"
 #include "runtime/reactor.h"
 
-enum { SENDS_MAX = 1024, DATAGRAM_BYTES_MAX = 65507 };
+enum { SENDS_MAX = 1024, DATAGRAM_BYTES_MAX = 65507, AGAIN_NS = 10 * 1000 * 1000 };
 
 struct weir_udp {
     struct weir_list node; /* reactor->datagrams */
@@ -24,6 +24,7 @@ struct weir_udp {
     void *context;
     struct weir_io_op recv; /* and close after */
     struct weir_turn_hook hook;
+    struct weir_wheel_timer again; /* the receive could not be armed */
     uint32_t sends; /* under way */
     int fd;
     uint16_t port;
@@ -42,6 +43,7 @@ static void free_udp(struct weir_udp *udp)
 {
     weir_list_remove(&udp->node);
     weir_list_remove(&udp->hook.node);
+    weir_wheel_cancel(&udp->reactor->wheel, &udp->again);
     free(udp);
 }
 
@@ -71,8 +73,15 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
     struct weir_udp *udp = WEIR_CONTAINER(hook, struct weir_udp, hook);
     if (udp->closing)
         close_if_quiet(udp);
-    else if (!udp->recv.armed)
-        weir_io_start(reactor->io, &udp->recv);
+    else if (!udp->recv.armed && weir_io_start(reactor->io, &udp->recv) < 0)
+        weir_wheel_arm(&reactor->wheel, &udp->again, reactor->now_ns + AGAIN_NS); /* no memory: it may come back */
+}
+
+static void on_again(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct weir_udp *udp = WEIR_CONTAINER(timer, struct weir_udp, again);
+    weir_reactor_arm_hook(udp->reactor, &udp->hook);
 }
 
 static void on_recv(struct weir_io_op *op, int result, const struct weir_io_data *data, bool more)
@@ -139,6 +148,7 @@ int weir_udp_open(struct weir_reactor *reactor, const char *text, weir_udp_fn on
     udp->on_datagram = on_datagram;
     udp->context = context;
     udp->hook.fn = on_hook;
+    weir_wheel_timer_init(&udp->again, on_again);
     weir_list_init(&udp->hook.node);
     weir_list_init(&udp->node);
     result = bind_udp(udp, &address, &options);

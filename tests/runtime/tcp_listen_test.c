@@ -2,7 +2,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <netinet/tcp.h>
+
 #include "tests/runtime/live_fixture.h"
+#include "tests/runtime/short_io.h"
+
+#include "runtime/tcp.h"
 
 enum { CONNECTIONS = 300 };
 
@@ -359,6 +364,53 @@ static void a_stop_closes_listeners_and_connections(void **state)
     close_live(&live);
 }
 
+static void an_accept_that_could_not_be_armed_is_tried_again(void **state)
+{
+    struct live live;
+    struct seen seen = {0};
+    struct weir_tcp_listener *listener;
+    open_live(&live, state, 1);
+    short_io_open(live.reactor, WEIR_IO_ACCEPT, 3);
+    assert_int_equal(listen_on(live.reactor, "127.0.0.1:0", false, &seen, &listener), 0);
+    int fd = dial(weir_tcp_listener_port(listener));
+    TURN_UNTIL(&live, seen.opens == 1);
+    assert_int_equal(short_io.refusals, 0);
+    close(fd);
+    close_live(&live);
+}
+
+static int option_of(const struct weir_tcp *conn, int level, int name)
+{
+    int value = -1;
+    socklen_t bytes = sizeof value;
+    assert_int_equal(getsockopt(conn->fd, level, name, &value, &bytes), 0);
+    return value;
+}
+
+static void who_is_silent_is_asked_if_that_is_wished(void **state)
+{
+    struct live live;
+    struct seen seen[2] = {{0}, {0}};
+    int fds[2];
+    open_live(&live, state, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
+        struct weir_tcp_listener *listener;
+        options.keepalive_s = i == 1 ? 90 : 0;
+        assert_int_equal(weir_tcp_listen(live.reactor, "127.0.0.1:0", all_handlers(), &options, &seen[i], &listener), 0);
+        fds[i] = dial(weir_tcp_listener_port(listener));
+        TURN_UNTIL(&live, seen[i].opens == 1);
+    }
+    assert_int_equal(option_of(seen[0].conn, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_int_equal(option_of(seen[1].conn, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(option_of(seen[1].conn, IPPROTO_TCP, TCP_KEEPIDLE), 90);
+    assert_int_equal(option_of(seen[1].conn, IPPROTO_TCP, TCP_KEEPINTVL), 30);
+    assert_int_equal(option_of(seen[1].conn, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    close(fds[0]);
+    close(fds[1]);
+    close_live(&live);
+}
+
 int main(void)
 {
     static const struct live_case cases[] = {
@@ -376,6 +428,8 @@ int main(void)
         LIVE_CASE(six_is_as_good_as_four),
         LIVE_CASE(many_connections_come_and_go),
         LIVE_CASE(a_stop_closes_listeners_and_connections),
+        LIVE_CASE(an_accept_that_could_not_be_armed_is_tried_again),
+        LIVE_CASE(who_is_silent_is_asked_if_that_is_wished),
     };
     return RUN_LIVE_CASES("runtime.tcp_listen", cases);
 }

@@ -1,5 +1,6 @@
 /* tests/runtime/udp_test.c - every promise of weir/udp.h, on each io. */
 #include "tests/runtime/live_fixture.h"
+#include "tests/runtime/short_io.h"
 
 struct box {
     uint32_t count;
@@ -220,9 +221,27 @@ static void reactors_may_share_a_port(void **state)
     close_live(&live);
 }
 
+static void a_receive_that_could_not_be_armed_is_tried_again(void **state)
+{
+    struct live live;
+    static struct box box;
+    struct weir_udp *udp;
+    box = (struct box){0};
+    open_live(&live, state, 1);
+    short_io_open(live.reactor, WEIR_IO_RECVFROM, 3);
+    assert_int_equal(open_udp(&live, "127.0.0.1:0", &box, &udp), 0);
+    int fd = plain_datagrams(weir_udp_port(udp));
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    TURN_UNTIL(&live, box.count == 1);
+    assert_int_equal(short_io.refusals, 0);
+    close(fd);
+    close_live(&live);
+}
+
 int main(void)
 {
     static const struct live_case cases[] = {
+        LIVE_CASE(a_receive_that_could_not_be_armed_is_tried_again),
         LIVE_CASE(a_datagram_comes_whole_and_may_be_answered),
         LIVE_CASE(wrong_sends_are_refused),
         LIVE_CASE(wrong_opens_are_refused),
