@@ -23,6 +23,7 @@ def check(good, text):
 def sleeper(server, topic):
     """A subscriber that reads nothing more; its buffers are small."""
     client = Client(server.port, receive_bytes=4096)
+    client.call("CLIENT", "SETNAME", 'a"level=\\b')
     client.call("SUBSCRIBE", topic)
     return client
 
@@ -66,7 +67,9 @@ def close_disconnects_it():
         got = numbers(client, EVENTS - 1)
         same(got[-1], None)
         same(got[:-1], list(range(len(got) - 1)))
-        check(any("slow subscriber dropped" in line for line in server.lines), "the log says nothing")
+        said = [line for line in server.lines if "slow subscriber dropped" in line]
+        check(said, "the log says nothing")
+        check('name="a\\"level=\\\\b" why=' in said[0], "its name got out of its quotes: " + said[0])
 
 
 def drop_oldest_keeps_the_last():

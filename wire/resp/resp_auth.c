@@ -49,11 +49,10 @@ int weir_resp_auth(struct weir_resp_session *session, struct weir_resp_slice nam
         return 0;
     }
     session->local->counters.auth_failures++;
-    char peer[64];
-    weir_tcp_peer_name(weir_resp_conn(session), peer, sizeof peer);
+    char peer[WEIR_RESP_PEER_BYTES];
     weir_reactor_log(session->local->reactor, WEIR_LOG_WARN,
-                     "msg=\"login refused\" protocol=redis client=%llu addr=%s",
-                     (unsigned long long)session->id, peer);
+                     "msg=\"login refused\" protocol=redis client=%llu addr=\"%s\"",
+                     (unsigned long long)session->id, weir_resp_peer(session, peer));
     return -EACCES;
 }
 

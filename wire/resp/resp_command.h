@@ -168,6 +168,9 @@ struct weir_resp_session *weir_resp_of_subscriber(struct weir_subscriber *subscr
 void weir_resp_close(struct weir_resp_session *session);
 /* Close now: what is unsent is lost. */
 void weir_resp_abort(struct weir_resp_session *session, const char *why);
+/* Where the client is, as it may stand between the quotes of a log line. Returns `text`. */
+enum { WEIR_RESP_PEER_BYTES = 160 };
+const char *weir_resp_peer(const struct weir_resp_session *session, char text[WEIR_RESP_PEER_BYTES]);
 /* Whose answers the output is for, from here to weir_resp_end. */
 void weir_resp_begin(struct weir_resp_session *session);
 void weir_resp_end(struct weir_resp_session *session);

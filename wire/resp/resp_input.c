@@ -103,11 +103,11 @@ static void refuse_input(struct weir_resp_session *session, const struct weir_re
 /* A browser was sent here by somebody: it gets nothing. */
 static void turn_away_http(struct weir_resp_session *session)
 {
-    char peer[64];
-    weir_tcp_peer_name(weir_resp_conn(session), peer, sizeof peer);
+    char peer[WEIR_RESP_PEER_BYTES];
     weir_reactor_log(
         session->local->reactor, WEIR_LOG_WARN,
-        "msg=\"HTTP on the Redis port: possibly an attack over a browser, closed\" addr=%s", peer);
+        "msg=\"HTTP on the Redis port: possibly an attack over a browser, closed\" addr=\"%s\"",
+        weir_resp_peer(session, peer));
     session->local->counters.protocol_errors++;
     weir_resp_close(session);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/logfmt.h"
 #include "wire/resp/resp_command.h"
 
 #define UNSENT_BYTES_MAX (UINT64_C(1) << 30)
@@ -28,6 +29,13 @@ struct weir_resp_session *weir_resp_of_subscriber(struct weir_subscriber *subscr
 bool weir_resp_open(const struct weir_resp_session *session)
 {
     return weir_resp_conn(session)->state == WEIR_TCP_OPEN;
+}
+
+const char *weir_resp_peer(const struct weir_resp_session *session, char text[WEIR_RESP_PEER_BYTES])
+{
+    char peer[64];
+    weir_tcp_peer_name(weir_resp_conn(session), peer, sizeof peer);
+    return weir_logfmt_escape(text, WEIR_RESP_PEER_BYTES, peer);
 }
 
 void weir_resp_begin(struct weir_resp_session *session)
@@ -98,13 +106,13 @@ static void on_installed(struct weir_subscriber *subscriber)
 static void on_evicted(struct weir_subscriber *subscriber, const char *why)
 {
     struct weir_resp_session *session = weir_resp_of_subscriber(subscriber);
-    char peer[64];
-    weir_tcp_peer_name(subscriber->conn, peer, sizeof peer);
+    char peer[WEIR_RESP_PEER_BYTES], name[128];
+    weir_logfmt_escape(name, sizeof name, session->name ? session->name : "");
     weir_reactor_log(
         session->local->reactor, WEIR_LOG_WARN,
-        "msg=\"slow subscriber dropped\" protocol=redis client=%llu addr=%s name=\"%s\" why=\"%s\" "
+        "msg=\"slow subscriber dropped\" protocol=redis client=%llu addr=\"%s\" name=\"%s\" why=\"%s\" "
         "window_bytes=%llu",
-        (unsigned long long)session->id, peer, session->name ? session->name : "", why,
+        (unsigned long long)session->id, weir_resp_peer(session, peer), name, why,
         (unsigned long long)subscriber->window.byte_count);
     session->closing = true;
 }
