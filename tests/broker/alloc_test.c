@@ -1,4 +1,4 @@
-/* tests/broker/alloc_test.c - a publish to subscribers here and on other reactors allocates nothing after warm-up. */
+/* tests/broker/alloc_test.c - a publish allocates nothing after warm-up, and waits where the first ring cannot be had. */
 #include "tests/runtime/counting.h"
 
 #include "tests/broker/broker_fixture.h"
@@ -45,8 +45,46 @@ static void a_publish_allocates_nothing(void **state)
     fixture_close(f);
 }
 
+static void note_resumed(struct weir_reactor *reactor, void *context)
+{
+    (void)reactor;
+    ++*(int *)context;
+}
+
+static void without_memory_for_a_ring_a_publish_waits(void **state)
+{
+    (void)state;
+    int resumed = 0;
+    uint64_t receivers;
+    struct weir_publish_waiter waiter = {.waiter = {.resume = note_resumed, .context = &resumed}};
+    struct weir_publication publication = {.kind = WEIR_NAME_TOPIC, .name = slice("t"), .body = slice("x")};
+    if (!COUNTING)
+        skip();
+    struct fixture *f = fixture_open(2, NULL);
+    struct client *there = client_open(f, 1);
+    subscribe(there, WEIR_NAME_TOPIC, "t");
+    step(f, 1); /* tells */
+    rings_refused = true;
+    step(f, 0); /* hears, and cannot answer */
+    assert_int_equal(weir_broker_publish(weir_part(f->reactors[0]), &publication, &waiter, &receivers), -EAGAIN);
+    step(f, 0);
+    assert_int_equal(resumed, 0);
+    rings_refused = false;
+    settle(f);
+    assert_int_equal(resumed, 1);
+    assert_int_equal(there->installed_calls, 0); /* nobody asked; but it is installed */
+    assert_true(weir_broker_installed(&there->subscriber));
+    assert_int_equal(weir_broker_publish(weir_part(f->reactors[0]), &publication, NULL, &receivers), 0);
+    assert_int_equal(receivers, 1);
+    assert_string_equal(received(f, there), "t x\n");
+    fixture_close(f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_publish_allocates_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_publish_allocates_nothing),
+        cmocka_unit_test(without_memory_for_a_ring_a_publish_waits),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
