@@ -9,8 +9,8 @@
  * into it moves no metadata, finds its blocks even on a full disk, and is found again. Everything is done by operations of the
  * reactor's io: nothing here blocks. What has no room on the disk is tried again every second.
  *
- * The very first extent of a directory begins small, so that the first frame does not wait for 16 MiB of zeros but for one write of them; it gets the
- * rest before its second use.
+ * The very first extent of a directory begins small, so that the first frame does not wait for 16 MiB of zeros but for one write of
+ * them; it gets the rest before its second use.
  *
  * The reactor's thread only. Proof: tests/log/journal_test.c, tests/log/journal_sim.c.
  */
