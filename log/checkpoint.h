@@ -30,7 +30,7 @@ struct weir_checkpoint_partition {
     uint64_t end_offset; /* covered */
     const struct weir_checkpoint_segment *segments; /* reading: not aligned to be cast; see weir_checkpoint_segment_at */
     const uint8_t *segment_bytes;
-    const uint8_t *state;
+    const uint8_t *state; /* the offset from which batches are newer, 8 bytes; then the broker's; or nothing */
     uint32_t state_bytes;
 };
 

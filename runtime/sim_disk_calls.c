@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -172,6 +173,28 @@ static int remove_directory(struct weir_disk *disk, const char *path)
     return remove_name(io_of(disk), path, true);
 }
 
+struct listed {
+    char *name;
+    bool is_directory;
+};
+
+/* As they are now: `fn` makes calls, under which others may change the directory. */
+static struct listed *copy_names(const struct weir_sim_inode *directory, uint32_t *count_out)
+{
+    uint32_t count = 0;
+    WEIR_LIST_EACH(node, &directory->entries)
+        count++;
+    struct listed *names = weir_sim_alloc(count * sizeof(*names));
+    WEIR_LIST_EACH(node, &directory->entries) {
+        const struct weir_sim_entry *entry = WEIR_CONTAINER(node, struct weir_sim_entry, node);
+        size_t name_bytes = strlen(entry->name) + 1;
+        struct listed *listed = &names[(*count_out)++];
+        *listed = (struct listed){weir_sim_alloc(name_bytes), entry->inode->directory};
+        memcpy(listed->name, entry->name, name_bytes);
+    }
+    return names;
+}
+
 static int list_path(struct weir_disk *disk, const char *path, weir_disk_name_fn fn, void *context)
 {
     struct weir_sim_io *io = io_of(disk);
@@ -182,10 +205,13 @@ static int list_path(struct weir_disk *disk, const char *path, weir_disk_name_fn
         return -ENOENT;
     if (!inode->directory)
         return -ENOTDIR;
-    WEIR_LIST_EACH(node, &inode->entries) {
-        const struct weir_sim_entry *entry = WEIR_CONTAINER(node, struct weir_sim_entry, node);
-        fn(context, entry->name, entry->inode->directory);
+    uint32_t count = 0;
+    struct listed *names = copy_names(inode, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        fn(context, names[i].name, names[i].is_directory);
+        free(names[i].name);
     }
+    free(names);
     return 0;
 }
 

@@ -67,5 +67,6 @@ weir_fuzz(wire.resp.codec wire/resp/resp_codec_fuzz.c
 weir_fuzz(log.batch log/batch_fuzz.c
     log/batch.c log/batch_build.c log/batch_walk.c base/crc32c.c base/assert.c)
 weir_fuzz(log.frame log/frame_fuzz.c log/frame.c base/crc32c.c base/assert.c)
+weir_fuzz(log.checkpoint log/checkpoint_fuzz.c log/checkpoint.c base/crc32c.c base/assert.c)
 weir_fuzz(wire.kafka.codec wire/kafka/kafka_codec_fuzz.c wire/kafka/kafka_arena.c wire/kafka/kafka_codec.c
     wire/kafka/kafka_decode.c wire/kafka/kafka_encode.c wire/kafka/kafka_api.c wire/kafka/kafka_messages.c base/assert.c)
