@@ -8,8 +8,28 @@
  *       ^                 ^---------- join, leave, expiry, changed metadata ----------------|
  *       +------------- the last one left ----------------------------------------------------
  *
+ *     state        join                                        sync                            heartbeat    commit
+ *     EMPTY        the first member: a rebalance, after          UNKNOWN_MEMBER                  UNKNOWN      only from outside
+ *                  initial_delay_ns
+ *     PREPARING    waits                                       REBALANCING                     REBALANCING  taken
+ *     COMPLETING   unchanged: the answer again; else a         leader: STABLE, all are         OK           REBALANCING
+ *                  rebalance                                   answered; others wait
+ *     STABLE       leader or changed: a rebalance; else the    what was assigned               OK           taken
+ *                  generation that is
+ *
+ * Checked in this order: BAD_ID, BAD_TIMEOUT, an id in a group that is not there UNKNOWN_MEMBER, FULL, INCONSISTENT, UNKNOWN_MEMBER or
+ * FENCED, ILLEGAL_GENERATION. Whoever leaves or expires begins a rebalance; with the last one the group is EMPTY, a generation later.
+ * A static member (one with an instance) that comes without an id takes the place of the one before it, who is FENCED: no rebalance
+ * while the group is STABLE and what it subscribes to is the same.
+ *
+ * `done` may call any of these functions again (but weir_groups_free): answers are collected and given last, when the group is as they
+ * say, and what they point to stays until the outermost call returns.
+ *
+ * Bounded by the limits; a group that is EMPTY and that no commit was made for makes room for another when there are groups_max.
+ * Memory that cannot be had is answered LOADING: come again.
+ *
  * Source: Kafka's GroupCoordinator; KIP-62 (rebalance timeout), KIP-345 (static members), KIP-394 (member id required), KIP-429
- * (cooperative: the broker does nothing for it), KIP-559. The table of answers by state is in docs. Proof: tests/broker/groups_test.c.
+ * (cooperative: the broker does nothing for it), KIP-559, KIP-814 (a static leader skips). Proof: tests/broker/groups_*.c.
  */
 #ifndef WEIR_BROKER_GROUPS_H
 #define WEIR_BROKER_GROUPS_H
@@ -22,6 +42,7 @@
 
 struct weir_groups;
 struct weir_group;
+struct weir_group_member;
 
 enum weir_group_state { WEIR_GROUP_EMPTY, WEIR_GROUP_PREPARING, WEIR_GROUP_COMPLETING, WEIR_GROUP_STABLE, WEIR_GROUP_DEAD };
 
@@ -56,12 +77,13 @@ struct weir_group_limits {
     uint64_t initial_delay_ns;               /* of the first rebalance of an empty group; 50 ms */
     uint32_t members_max;                    /* of a group; 1,000 */
     uint32_t groups_max;                     /* 10,000 */
-    uint32_t metadata_bytes_max;             /* of one member, all protocols; 1 MiB */
+    uint32_t metadata_bytes_max;             /* of one member, all protocols, names and hosts; 1 MiB. Above it: INCONSISTENT */
 };
 
 struct weir_group_protocol { struct weir_string name; struct weir_blob metadata; };
 
-/* Join: `done` comes once, now or later; what `answer` points to is the group's and gone when done returns. */
+/* Join: `done` comes once, maybe before weir_groups_join returns; the struct is the caller's again then. What `answer` points to is the
+ * group's and gone when done returns. */
 struct weir_group_member_view { struct weir_string id, instance, client_id, client_host; struct weir_blob metadata, assignment; };
 struct weir_join_answer {
     enum weir_group_result result;
@@ -69,7 +91,7 @@ struct weir_join_answer {
     struct weir_string protocol_type, protocol, leader, member_id;
     const struct weir_group_member_view *members; /* the leader's only */
     uint32_t member_count;
-    bool skip_assignment;
+    bool skip_assignment; /* the leader it is, and nothing to assign: all stands */
 };
 struct weir_join {
     struct weir_string group, member_id, instance, client_id, client_host, protocol_type, reason;
@@ -79,7 +101,10 @@ struct weir_join {
     bool id_required;   /* v4+: a member without an id is given one and comes again */
     bool may_skip;      /* v9+ */
     void (*done)(struct weir_join *join, const struct weir_join_answer *answer);
-    struct weir_list node; /* the group's */
+    /* The group's. */
+    struct weir_list node;
+    struct weir_group_member *member;
+    struct weir_join_answer answer;
 };
 struct weir_sync_answer { enum weir_group_result result; struct weir_string protocol_type, protocol; struct weir_blob assignment; };
 struct weir_group_assignment { struct weir_string member_id; struct weir_blob assignment; };
@@ -89,27 +114,31 @@ struct weir_sync {
     const struct weir_group_assignment *assignments;
     uint32_t assignment_count;
     void (*done)(struct weir_sync *sync, const struct weir_sync_answer *answer);
+    /* The group's. */
     struct weir_list node;
+    struct weir_group_member *member;
+    struct weir_sync_answer answer;
 };
 
-struct weir_groups *weir_groups_new(const struct weir_group_limits *limits, uint64_t random_seed);
+struct weir_groups *weir_groups_new(const struct weir_group_limits *limits, uint64_t random_seed); /* NULL: no memory */
 void weir_groups_free(struct weir_groups *groups); /* parked joins and syncs are answered UNKNOWN_MEMBER first */
 
 /* All strings and blobs of a request must stay until `done`; the groups copy what they keep. */
 void weir_groups_join(struct weir_groups *groups, uint64_t now_ns, struct weir_join *join);
 void weir_groups_sync(struct weir_groups *groups, uint64_t now_ns, struct weir_sync *sync);
-/* The connection is gone: done will not come. The member stays until its session ends. */
+/* The connection is gone: done will not come. The member stays for two sessions at most, and may join again meanwhile. Not after done. */
 void weir_groups_forget_join(struct weir_join *join);
 void weir_groups_forget_sync(struct weir_sync *sync);
 enum weir_group_result weir_groups_heartbeat(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, int32_t generation,
                                              struct weir_string member_id, struct weir_string instance);
-/* A static member may leave by its instance alone. */
+/* A static member may leave by its instance alone. UNKNOWN_MEMBER, FENCED, BAD_ID. */
 enum weir_group_result weir_groups_leave(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, struct weir_string member_id,
                                          struct weir_string instance, struct weir_string reason);
-/* May this commit be made? generation < 0 and no member: from outside the group, fine while it is empty. Counts as a heartbeat. */
+/* May this commit be made? generation < 0 and no member: from outside, fine while the group is empty or not there. Counts as a heartbeat.
+ * (A commit within a transaction that names neither may always be made.) */
 enum weir_group_result weir_groups_may_commit(struct weir_groups *groups, uint64_t now_ns, struct weir_string group, int32_t generation,
                                               struct weir_string member_id, struct weir_string instance);
-/* Timers: call at or after weir_groups_next_ns (UINT64_MAX: never). */
+/* Timers: call at or after weir_groups_next_ns (UINT64_MAX: never; maybe too early; may change with every call). */
 uint64_t weir_groups_next_ns(const struct weir_groups *groups);
 void weir_groups_tick(struct weir_groups *groups, uint64_t now_ns);
 
@@ -122,13 +151,14 @@ struct weir_group_view {
     uint64_t rebalances;
     uint64_t empty_since_ns;
 };
+/* Views are gone with the next call that may change a group. false: there is no such group, and its state is DEAD. */
 bool weir_groups_view(const struct weir_groups *groups, struct weir_string id, struct weir_group_view *view_out);
 bool weir_groups_member(const struct weir_groups *groups, struct weir_string id, uint32_t index, struct weir_group_member_view *member_out);
 void weir_groups_each(const struct weir_groups *groups, void (*fn)(void *context, const struct weir_group_view *view), void *context);
-/* A group that only has commits exists too: made when the first commit is. -ENOMEM, -ENOSPC. */
+/* A group that only has commits exists too: call this with each. protocol_type: of a group that is made by it. -ENOMEM, -ENOSPC. */
 int weir_groups_touch(struct weir_groups *groups, uint64_t now_ns, struct weir_string id, struct weir_string protocol_type);
 enum weir_group_result weir_groups_delete(struct weir_groups *groups, struct weir_string id); /* NOT_EMPTY, NOT_FOUND */
-/* Does a member subscribe to this topic? Looks into consumer protocol metadata (for OffsetDelete). */
+/* Does a member subscribe to this topic? Looks into consumer protocol metadata (for OffsetDelete); what it cannot read may. */
 bool weir_groups_subscribed(const struct weir_groups *groups, struct weir_string id, struct weir_string topic);
 
 #endif

@@ -6,7 +6,7 @@
  * durable, and how a recovered one is cut to what was found. It is exact as long as no more than five batches, one change of epoch and one
  * end of a transaction of a producer lie behind the cut; beyond that the next sequence is unknown, and the first that comes is taken.
  *
- * Bounded by producers_max and the transactions that are open. Proof: tests/broker/producers_test.c.
+ * Bounded by producers_max and the transactions that are open. Proof: tests/broker/producers_*.c.
  */
 #include "broker/producers.h"
 

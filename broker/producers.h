@@ -15,7 +15,7 @@
  *
  * Source: KIP-98, KIP-360; Kafka's ProducerStateManager. Pure: no I/O, is given `now`. A checkpoint keeps it (weir_producers_save); what
  * was saved and lies at or behind the recovered end is left out again (weir_producers_load). Belongs to one reactor.
- * Proof: tests/broker/producers_test.c.
+ * Proof: tests/broker/producers_*.c.
  */
 #ifndef WEIR_BROKER_PRODUCERS_H
 #define WEIR_BROKER_PRODUCERS_H

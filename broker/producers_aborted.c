@@ -5,7 +5,7 @@
  * transaction that has ended still counts until its marker lies below the high watermark: before that the end may yet be lost.
  *
  * Aborted ranges are sorted by first offset and each knows the largest last offset up to it, so what overlaps [from, to) begins at a
- * place that is found by halving. Bounded by what the log keeps: weir_producers_prune. Proof: tests/broker/producers_test.c.
+ * place that is found by halving. Bounded by what the log keeps: weir_producers_prune. Proof: tests/broker/producers_*.c.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
  *
  * Little-endian, as all our own formats. The longest idle producer comes first, so loading keeps the order. The bytes lie in a checkpoint
  * with its own CRC; they are checked again for what would break us, not for what would only be wrong.
- * Proof: tests/broker/producers_test.c.
+ * Proof: tests/broker/producers_*.c.
  */
 #include <errno.h>
 #include <stdlib.h>
