@@ -2,8 +2,10 @@
  * log/extents.c - makes extents ready: open or create, write zeros, sync the name.
  *
  * One extent is in the making at a time, one operation of it under way. Zeros are written in durable pieces, so a commit of
- * the journal never stands behind more than one piece, and what was written before a full disk stopped it counts. A
- * name is synced before the first use even of a file of an earlier run: that run may have died before it came to it.
+ * the journal never stands behind more than one piece, and what was written before a full disk stopped it counts.
+ *
+ * A file of an earlier run gets a new name, and that is synced: the run may have died before it had synced the old one, or because it
+ * could not, and then a sync of the folder that changes nothing says nothing.
  *
  * Writes go past the page cache (O_DIRECT) where the file system can: nobody reads a journal while it is written, and an io_uring
  * then needs no thread for a write (measured: 117 us against 128 for one append, its p99 170 us against over 200).
@@ -23,7 +25,7 @@
 
 #include "base/clock.h"
 
-enum { RETRY_MS = 1000, MODE = 0640 };
+enum { RETRY_MS = 1000, MODE = 0640, PATH_BYTES = 4096 };
 
 static const uint8_t zeros[WEIR_FRAME_ALIGN] __attribute__((aligned(WEIR_FRAME_ALIGN)));
 
@@ -36,13 +38,15 @@ static struct weir_disk *disk_of(const struct weir_extents *extents)
 
 static struct weir_extent *new_extent(const char *path)
 {
-    size_t path_bytes = strlen(path) + 1;
-    struct weir_extent *extent = calloc(1, sizeof *extent + path_bytes);
-    if (!extent)
+    struct weir_extent *extent = calloc(1, sizeof *extent);
+    char *copy = extent ? strdup(path) : NULL;
+    if (!copy) {
+        free(extent);
         return NULL;
+    }
     weir_list_init(&extent->node);
     extent->fd = -1;
-    memcpy(extent->path, path, path_bytes);
+    extent->path = copy;
     return extent;
 }
 
@@ -50,6 +54,7 @@ static void free_extent(struct weir_extents *extents, struct weir_extent *extent
 {
     if (extent->fd >= 0)
         disk_of(extents)->table->close(disk_of(extents), extent->fd);
+    free(extent->path);
     free(extent);
 }
 
@@ -130,6 +135,33 @@ static void open_folder(struct weir_extents *extents)
     start(extents, WEIR_EXTENTS_OPENING_FOLDER);
 }
 
+static bool put_name(struct weir_extents *extents, char *path, size_t path_bytes)
+{
+    int length = snprintf(path, path_bytes, "%s/%llu-%u-%u.extent", extents->folder, (unsigned long long)extents->run,
+                          extents->journal, extents->name_next++);
+    return length > 0 && (size_t)length < path_bytes;
+}
+
+static void rename_file(void *context) /* on a pool thread */
+{
+    struct weir_extents *extents = context;
+    extents->rename_result = extents->disk->table->rename(extents->disk, extents->making->path, extents->new_path);
+}
+
+static void on_renamed(struct weir_reactor *reactor, void *context);
+
+static void start_rename(struct weir_extents *extents)
+{
+    char path[PATH_BYTES];
+    extents->disk = disk_of(extents);
+    extents->new_path = put_name(extents, path, sizeof path) ? strdup(path) : NULL;
+    extents->step = WEIR_EXTENTS_RENAMING;
+    if (extents->new_path && weir_work(extents->reactor, rename_file, on_renamed, extents) == 0)
+        return;
+    free(extents->new_path);
+    fail(extents, -ENOMEM);
+}
+
 static void open_file(struct weir_extents *extents)
 {
     extents->op = (struct weir_io_op){.kind = WEIR_IO_OPEN, .fd = -1};
@@ -177,6 +209,13 @@ static void go_on(struct weir_extents *extents)
         get_ready(extents, extents->making);
 }
 
+/* Whoever waits to close goes on; `extents` may be gone then. */
+static void tell_stopped(struct weir_extents *extents)
+{
+    if (extents->stopped)
+        extents->changed(extents);
+}
+
 static void drop_making(struct weir_extents *extents)
 {
     free_extent(extents, extents->making);
@@ -222,6 +261,29 @@ static void on_opened(struct weir_extents *extents, int result)
     go_on(extents);
 }
 
+static void on_renamed(struct weir_reactor *reactor, void *context)
+{
+    (void)reactor;
+    struct weir_extents *extents = context;
+    int result = extents->rename_result;
+    if (result < 0) {
+        free(extents->new_path);
+    } else {
+        free(extents->making->path);
+        extents->making->path = extents->new_path;
+        extents->making->is_ours = true;
+    }
+    if (result == -ENOENT)
+        drop_making(extents);
+    else if (result < 0)
+        fail(extents, result);
+    else if (extents->stopped)
+        put_back(extents);
+    else
+        open_file(extents);
+    tell_stopped(extents);
+}
+
 static void on_zeros(struct weir_extents *extents, int result)
 {
     if (result == -EINVAL && !extents->buffered) {
@@ -256,8 +318,7 @@ static void on_done(struct weir_io_op *op, int result, const struct weir_io_data
         extents->making->is_named = true;
         go_on(extents);
     }
-    if (extents->stopped) /* whoever waits to close goes on; `extents` may be gone then */
-        extents->changed(extents);
+    tell_stopped(extents);
 }
 
 /* ---- Which one ---- */
@@ -274,13 +335,12 @@ static struct weir_extent *choose(struct weir_extents *extents)
         return WEIR_CONTAINER(extents->free.next, struct weir_extent, node);
     if (extents->count == extents->extents_max)
         return NULL;
-    char path[4096];
-    int length = snprintf(path, sizeof path, "%s/%llu-%u-%u.extent", extents->folder, (unsigned long long)extents->run,
-                          extents->journal, extents->name_next++);
-    struct weir_extent *extent = length > 0 && (size_t)length < sizeof path ? new_extent(path) : NULL;
+    char path[PATH_BYTES];
+    struct weir_extent *extent = put_name(extents, path, sizeof path) ? new_extent(path) : NULL;
     if (!extent)
         return NULL;
     extent->is_new = true;
+    extent->is_ours = true;
     extents->count++;
     return extent;
 }
@@ -310,7 +370,9 @@ static void make(struct weir_extents *extents)
     extents->target_bytes = extents->extent_bytes;
     if (extents->begins && extents->target_bytes > WEIR_EXTENT_FIRST_BYTES)
         extents->target_bytes = WEIR_EXTENT_FIRST_BYTES;
-    if (extent->fd < 0)
+    if (!extent->is_ours)
+        start_rename(extents);
+    else if (extent->fd < 0)
         open_file(extents);
     else
         go_on(extents);

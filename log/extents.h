@@ -1,13 +1,15 @@
 /*
  * log/extents.h - the files a journal writes over: made ahead of need, one at a time, and used again.
  *
- *     a name --open--> a file --zeros, in pieces--> its name synced --> ready --take--> the journal's
- *       ^                                                                 ^                  |
- *     none is free, and there are fewer than the most                     +----- free <-give-+
+ *     a new name --open--> a file --zeros, in pieces--> its name synced --> ready --take--> the journal's
+ *       ^                                                                     ^                  |
+ *     none is free, and there are fewer than the most                         +----- free <-give-+
+ *
+ *     a file of an earlier run --rename--> a new name ... the same
  *
  * A ready extent has `room` bytes that have been written before and are on the medium, and a name that is; so a durable write
- * into it moves no metadata, finds its blocks even on a full disk, and is found again. Everything is done by operations of the
- * reactor's io: nothing here blocks. What has no room on the disk is tried again every second.
+ * into it moves no metadata, finds its blocks even on a full disk, and is found again. Nothing here blocks: it is done by
+ * operations of the reactor's io, and one blocking job. What has no room on the disk is tried again every second.
  *
  * The very first extent of a directory begins small, so that the first frame does not wait for 16 MiB of zeros but for one write of
  * them; it gets the rest before its second use.
@@ -32,6 +34,7 @@ struct weir_extent {
     int fd;        /* -1: not open */
     bool is_new;   /* made by this run and not used yet */
     bool exists;   /* there is a file of this name */
+    bool is_ours;  /* and it was given by this run */
     bool is_named; /* its name is on the medium */
     uint64_t room; /* bytes from the start that have been written */
     /* The journal's while it has the extent. */
@@ -40,12 +43,13 @@ struct weir_extent {
     uint64_t first_sequence;
     uint64_t end_sequence; /* behind its last frame */
     uint64_t used;         /* bytes */
-    char path[];
+    char *path;
 };
 
 enum weir_extents_step {
     WEIR_EXTENTS_IDLE,
     WEIR_EXTENTS_OPENING_FOLDER,
+    WEIR_EXTENTS_RENAMING,
     WEIR_EXTENTS_OPENING,
     WEIR_EXTENTS_WRITING,
     WEIR_EXTENTS_SYNCING,
@@ -71,6 +75,9 @@ struct weir_extents {
     struct weir_extent *making; /* in a step */
     uint64_t target_bytes;      /* room that `making` shall have */
     enum weir_extents_step step;
+    char *new_path; /* RENAMING: a pool thread has this, `disk`, the path of `making`, and the result */
+    struct weir_disk *disk;
+    int rename_result;
     struct weir_io_op op;
     struct iovec iov[WEIR_EXTENT_ZEROS];
     struct weir_timer retry;

@@ -192,8 +192,8 @@ static void on_tick(struct weir_reactor *reactor, struct weir_timer *timer, void
         release_some(scene);
     if (scene->patient && scene->goal <= QUIET_GOAL && scene->count == scene->goal)
         return; /* from here on nobody but the journal itself wakes the journal */
-    bool lacking = weir_journal_error(scene->journal) == -ENOSPC;
-    weir_timer_set(reactor, timer, weir_sim_below(chance, lacking ? 50 * WEIR_MS_NS : 400000), on_tick, scene);
+    bool slow = weir_journal_error(scene->journal) < 0 || scene->count == scene->goal;
+    weir_timer_set(reactor, timer, weir_sim_below(chance, slow ? 50 * WEIR_MS_NS : 400000), on_tick, scene);
 }
 
 static int on_start(struct weir_reactor *reactor, void *context)
