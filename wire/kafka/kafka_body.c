@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "broker/kept.h"
-#include "broker/part.h"
 #include "wire/kafka/kafka_body.h"
 
 void *weir_kafka_body(struct weir_kafka_request *request)
@@ -68,7 +67,8 @@ struct weir_kafka_string weir_kafka_cluster_id(struct weir_kafka_request *reques
                                            : NULL;
     if (!text)
         return (struct weir_kafka_string){0};
-    const uint8_t *id = request->local->part->broker->data->node.bytes;
+    struct weir_log_id node = weir_kept_node_id(request->local->part);
+    const uint8_t *id = node.bytes;
     for (uint32_t i = 0; i < CHARACTERS; i++) {
         uint32_t bit = 6 * i;
         uint32_t two = (uint32_t)id[bit / 8] << 8 | (bit / 8 + 1 < 16 ? id[bit / 8 + 1] : 0);

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "broker/part.h"
+#include "broker/kept.h"
 #include "wire/kafka/kafka_body.h"
 #include "wire/kafka/kafka_handlers.h"
 
@@ -24,7 +24,7 @@ static bool may_create(const struct weir_kafka_request *request)
 {
     const struct weir_kafka_metadata_request *asked = request->message;
     return weir_kafka_ready(request) && asked->allow_auto_topic_creation &&
-           request->local->part->broker->keep.create_unknown;
+           weir_kept_creates_unknown(request->local->part);
 }
 
 static bool wants_creation(struct weir_kafka_request *request,
