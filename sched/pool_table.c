@@ -82,7 +82,8 @@ static bool join(struct weir_pool_entry *entry, uint64_t key, uint64_t word)
         if (!closed && (word & NUMBER_MASK) == NUMBER_MASK)
             return false;
         uint64_t held = closed ? word_of(key, HELD, 1) : word + 1;
-        /* acquire: pairs with (R) and (C); else the pool could look as it did to the key before. */
+        /* acquire: pairs with (R), which all changes since go on with; else the pool could look as
+         * it did to the key before. */
         if (weir_compare_exchange(&entry->word, &word, held, acquire))
             return true;
     }
@@ -113,8 +114,8 @@ static bool take_over(const struct attempt *attempt, struct weir_pool_entry *ent
     /* (A) acquire: what those who held it did to the pool. */
     if (!weir_compare_exchange(&entry->word, &word, closed, acquire))
         return false;
-    if (is_full(attempt, entry)) /* (C) release: who joins later sees this pool, not an older one */
-        return weir_compare_exchange(&entry->word, &closed, attempt->claimed, release);
+    if (is_full(attempt, entry))
+        return weir_compare_exchange(&entry->word, &closed, attempt->claimed, relaxed);
     /* A failure is as good: then somebody holds it. */
     weir_compare_exchange(&entry->word, &closed, word_of(key_of(closed), HELD, 0), relaxed);
     return false;
@@ -127,8 +128,8 @@ static struct weir_pool_entry *claim(const struct attempt *attempt)
         struct weir_pool_entry *entry = &attempt->window[i];
         uint64_t word = weir_load(&entry->word, relaxed);
         if (word == FREE) {
-            /* acquire: pairs with (C) of who left it free. */
-            if (weir_compare_exchange(&entry->word, &word, attempt->claimed, acquire))
+            /* If a claim was withdrawn here: the fence in settle acquires the pool, as join does. */
+            if (weir_compare_exchange(&entry->word, &word, attempt->claimed, relaxed))
                 return entry;
         } else if ((word & STATE_MASK) == word_of(0, HELD, 0) && is_full(attempt, entry) &&
                    take_over(attempt, entry, word)) {
@@ -153,6 +154,12 @@ static bool contested(const struct attempt *attempt, const struct weir_pool_entr
     return false;
 }
 
+static void withdraw(const struct attempt *attempt, struct weir_pool_entry *ours)
+{
+    uint64_t word = attempt->claimed;
+    weir_compare_exchange(&ours->word, &word, FREE, relaxed); /* or it has lost already */
+}
+
 static bool settle(const struct attempt *attempt, struct weir_pool_entry *ours)
 {
     uint64_t word = attempt->claimed;
@@ -162,10 +169,25 @@ static bool settle(const struct attempt *attempt, struct weir_pool_entry *ours)
         struct weir_pool_entry *entry = &attempt->window[i];
         if (entry == ours || !contested(attempt, ours, entry))
             continue;
-        weir_compare_exchange(&ours->word, &word, FREE, relaxed); /* or it has lost already */
+        withdraw(attempt, ours);
         return false;
     }
     return weir_compare_exchange(&ours->word, &word, word_of(attempt->key, HELD, 1), relaxed);
+}
+
+static struct attempt attempt_for(struct weir_pool_table *table, const struct weir_bucket_rate *rate,
+                                  uint32_t reactor_index, uint64_t hash, uint64_t now_ns)
+{
+    uint64_t mixed = weir_hash_u64(hash, 0); /* keys may come with bits that are always set */
+    uint64_t key = key_of(mixed) != 0 ? key_of(mixed) : (uint64_t)1 << STATE_BITS;
+    return (struct attempt){
+        .rate = rate,
+        .window = &table->entries[(mixed & table->window_mask) * WINDOW],
+        .key = key,
+        .claimed = word_of(key, CLAIMED, reactor_index),
+        .reactor_index = reactor_index,
+        .now_ns = now_ns,
+    };
 }
 
 struct weir_pool_entry *weir_pool_table_hold(struct weir_pool_table *table,
@@ -173,15 +195,7 @@ struct weir_pool_entry *weir_pool_table_hold(struct weir_pool_table *table,
                                              uint32_t reactor_index, uint64_t hash, uint64_t now_ns)
 {
     WEIR_ASSERT(reactor_index < WEIR_POOL_TABLE_REACTORS_MAX);
-    uint64_t mixed = weir_hash_u64(hash, 0); /* keys may come with bits that are always set */
-    struct attempt attempt = {
-        .rate = rate,
-        .window = &table->entries[(mixed & table->window_mask) * WINDOW],
-        .key = key_of(mixed) != 0 ? key_of(mixed) : (uint64_t)1 << STATE_BITS,
-        .reactor_index = reactor_index,
-        .now_ns = now_ns,
-    };
-    attempt.claimed = word_of(attempt.key, CLAIMED, reactor_index);
+    struct attempt attempt = attempt_for(table, rate, reactor_index, hash, now_ns);
     for (; attempt.number < WEIR_POOL_TABLE_TRIES; attempt.number++) {
         struct weir_pool_entry *entry = find(&attempt);
         if (entry != NULL)

@@ -16,7 +16,7 @@
  *     held by n      who looks the key up              held by n + 1
  *                    a holder, when it lets go    (R)  held by n - 1
  *     held by 0      who wants an entry           (A)  closed, by it; now its pool is looked at
- *     closed by B    B: the pool is full          (C)  claimed by B, for its own key
+ *     closed by B    B: the pool is full               claimed by B, for its own key
  *                    B: it is not                      held by 0
  *                    who looks the old key up          held by 1: B has lost
  *     claimed by B   B: nobody else has the key        held by 1

@@ -20,6 +20,7 @@ MODELS = {  # which models see a file, the likeliest to fail first
     "ring/mesh.c": ["ring/sleep"],
     "ring/deque.c": ["ring/deque"],
     "sched/steal.c": ["sched/strand"],
+    "sched/pool_table.c": ["sched/pool_table"],
 }
 STEPS_ONLY = {"sched/steal.c"}  # its atomics are hints, relaxed, but for the deques' first laying out
 
@@ -56,6 +57,13 @@ STEPS = [
     ("sched/steal.c", "    strand->state = WEIR_STRAND_AWAY;\n", "    weir_strand_settle(sched, strand);\n    strand->state = WEIR_STRAND_AWAY;\n",
      "a strand lent and queued at once, not when its done has come"),
     ("sched/steal.c", "        weir_strand_settle(sched, strand);\n    }\n", "    }\n", "done comes and nobody queues the strand"),
+    ("sched/pool_table.c", "    if (is_full(attempt, entry))\n        return", "    if (true)\n        return",
+     "a pool not looked at once its entry is closed"),
+    ("sched/pool_table.c", "if (entry == ours || !contested(attempt, ours, entry))", "if (true)", "nobody else's claim is looked for"),
+    ("sched/pool_table.c", "word_of(key_of(word), CLOSED, attempt->reactor_index);", "word_of(key_of(word), CLOSED, 0);",
+     "closed, and not by whom"),
+    ("sched/pool_table.c", "if (weir_compare_exchange(&entry->word, &word, FREE, relaxed))\n            return false;", "return false;",
+     "a claim passed over that should lose"),
 ]
 
 ORDER = re.compile(r",\s*(acquire|release|acq_rel|seq_cst)(?=\))")

@@ -4,7 +4,8 @@
  *
  * The sources are the table's, the lease's and the bucket's own. Every key has one token and time
  * stands still, so what is charged to the wrong key, or forgotten, or kept in two places, is a second
- * token, or one that is missing.
+ * token, or one that is missing. Two reactors are run in every order, three with as few preemptions as
+ * the last number says.
  */
 #define WEIR_POOL_TABLE_WINDOW 2
 #define WEIR_POOL_TABLE_TRIES 2
@@ -149,6 +150,27 @@ static void a_leaves_no_debt(uint32_t me)
         find_full(me, B, me == 1 ? LATER_NS : NOW_NS);
 }
 
+static void two_want_what_a_uses(uint32_t me)
+{
+    if (me == 2)
+        take(me, A);
+    else
+        find_full(me, B, NOW_NS);
+}
+
+static void a_claim_is_withdrawn(uint32_t me)
+{
+    if (me == 1) {
+        find_full(me, B, NOW_NS);
+        return;
+    }
+    take_and_refund(me, A);
+    struct attempt attempt = attempt_for(&table, &terms.rate, me, B, LATER_NS);
+    struct weir_pool_entry *entry = claim(&attempt);
+    if (entry != NULL)
+        withdraw(&attempt, entry);
+}
+
 int main(void)
 {
     const struct explore_model models[] = {
@@ -158,10 +180,14 @@ int main(void)
          one_token_each, 0},
         {"pools: two reactors find a key, a third takes it over", 3, one_is_taken_by_a, three_keys,
          one_token_each, 3},
-        {"pools: three reactors meet one key", 3, both_are_free, everybody_takes_from_a,
-         one_token_and_it_is_spent, 1},
         {"pools: what a key paid back is not another's debt", 3, one_is_taken_by_a, a_leaves_no_debt,
          one_token_each, 2},
+        {"pools: two reactors want an entry that a third uses", 3, one_is_taken_by_a,
+         two_want_what_a_uses, one_token_each, 2},
+        {"pools: nor where a claim was withdrawn", 2, one_is_taken_by_a, a_claim_is_withdrawn,
+         one_token_each, 0},
+        {"pools: three reactors meet one key", 3, both_are_free, everybody_takes_from_a,
+         one_token_and_it_is_spent, 1},
     };
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++)
         if (!explore_run(&models[i]))
