@@ -47,9 +47,18 @@ struct weir_data_partition { /* one partition, as recovered: its files are cut, 
     uint64_t end_offset;
     uint32_t segment_count;
     struct weir_checkpoint_segment *segments; /* malloc'd */
-    uint8_t *state; /* the broker's, of offset state_offset; malloc'd; NULL: none */
+    uint8_t *state; /* as in its checkpoint: the offset from which batches are newer, then the broker's; malloc'd; NULL: none */
     uint32_t state_bytes;
-    uint64_t state_offset; /* batches from here on are newer than the state: the broker reads them again */
+    uint8_t *tail;         /* read_only: the batches that no segment has yet, the last tail_bytes before end_offset; malloc'd */
+    size_t tail_bytes;
+};
+
+/* What weir_data_share has laid aside for one reactor; what is taken is set to NULL, what is left is freed by weir_data_close. */
+struct weir_data_share {
+    struct weir_data_partition *partitions;
+    struct weir_data_row *rows;
+    char **free_extents; /* and each path in it: malloc'd */
+    uint32_t free_extent_count;
 };
 
 struct weir_data_report {
@@ -57,6 +66,7 @@ struct weir_data_report {
     uint64_t run;
     uint64_t partitions, rows, segments, segment_bytes;
     uint64_t journal_frames, journal_bytes, batches_replayed, batches_there_already;
+    uint64_t batches_left_out; /* behind a gap of what a topic kept at another level before had not on the medium: not acknowledged */
     uint64_t cut_bytes, cut_files; /* of segments and journals, behind the last valid byte */
     uint64_t duration_ns;
 };
@@ -68,10 +78,11 @@ struct weir_data {
     struct weir_log_id node;
     uint64_t run;
     uint32_t journal_count;
-    struct weir_data_partition *partitions; /* taken by the stores */
-    struct weir_data_row *rows;             /* taken by the stores */
-    char **free_extents;
+    struct weir_data_partition *partitions; /* all, until weir_data_share has split them */
+    struct weir_data_row *rows;
+    char **free_extents; /* of run's journals before; files of at most extent_bytes */
     uint32_t free_extent_count;
+    struct weir_data_share *shares; /* journal_count of them, once split; each is its reactor's */
     struct weir_data_report report;
 };
 
@@ -82,7 +93,7 @@ struct weir_data_topic {
 struct weir_data_options {
     uint32_t journal_count; /* reactors of this run */
     uint64_t extent_bytes;  /* 0: the default; free extents of other sizes are removed */
-    bool read_only;         /* tools on a stopped node: recover in memory, change nothing, leave the lock */
+    bool read_only;         /* tools on a stopped node: recover in memory, change nothing (but have the lock meanwhile) */
     /* Is this topic in the catalog? `rows` are all recovered rows. false: its batches stop the start, unless a DROP says it is gone. */
     bool (*topic)(void *context, const struct weir_data *data, const struct weir_log_id *topic, struct weir_data_topic *topic_out);
     void *topic_context;

@@ -70,6 +70,14 @@ static int sync_fd(struct weir_disk *disk, int fd, bool data_only)
     return (int)result_of(result);
 }
 
+static int sync_all(struct weir_disk *disk, int fd)
+{
+    int result;
+    (void)disk;
+    AGAIN(result, syncfs(fd)); /* of a failed write-back it knows since Linux 5.8 */
+    return (int)result_of(result);
+}
+
 static int truncate_fd(struct weir_disk *disk, int fd, uint64_t byte_count)
 {
     int result;
@@ -178,6 +186,7 @@ static const struct weir_disk_table system_table = {
     .read = read_at,
     .write = write_at,
     .sync = sync_fd,
+    .sync_all = sync_all,
     .truncate = truncate_fd,
     .byte_count = size_of,
     .mkdir = make_directory,

@@ -27,6 +27,8 @@ struct weir_disk_table {
     int64_t (*read)(struct weir_disk *disk, int fd, void *bytes, size_t byte_count, uint64_t offset);
     int64_t (*write)(struct weir_disk *disk, int fd, const void *bytes, size_t byte_count, uint64_t offset);
     int (*sync)(struct weir_disk *disk, int fd, bool data_only);
+    /* Everything on the file system of `fd`, names too: for thousands of files, as one. Tells of what failed since `fd` was opened. */
+    int (*sync_all)(struct weir_disk *disk, int fd);
     int (*truncate)(struct weir_disk *disk, int fd, uint64_t byte_count);
     int64_t (*byte_count)(struct weir_disk *disk, int fd);
     int (*mkdir)(struct weir_disk *disk, const char *path, uint32_t mode);

@@ -101,6 +101,31 @@ static int sync_fd(struct weir_disk *disk, int fd, bool data_only)
     return (int)tell(io, "disk sync", fd, result < 0 ? result : weir_sim_file_sync(sim, file, mark));
 }
 
+static int sync_inodes(const struct weir_sim_io *io, uint64_t mark)
+{
+    int result = 0;
+    WEIR_LIST_EACH(node, &io->disk->inodes) {
+        struct weir_sim_inode *inode = WEIR_CONTAINER(node, struct weir_sim_inode, node);
+        bool lost = !weir_list_empty(&inode->changes) && weir_sim_chance(io->sim, io->sim->faults.sync_error);
+        weir_sim_inode_sync(inode, mark, lost);
+        if (lost)
+            result = -EIO;
+    }
+    return result;
+}
+
+static int sync_all(struct weir_disk *disk, int fd)
+{
+    struct weir_sim_io *io = io_of(disk);
+    struct weir_sim *sim = io->sim;
+    struct weir_sim_file *file;
+    uint64_t mark = io->disk->change_number;
+    if (weir_sim_on_fiber(sim))
+        weir_sim_sleep(sim, weir_sim_between(sim, sim->faults.disk_ns_min, sim->faults.disk_ns_max));
+    int result = find(io, fd, &file);
+    return (int)tell(io, "disk sync all", fd, result < 0 ? result : sync_inodes(io, mark));
+}
+
 static int resize(struct weir_sim *sim, const struct weir_sim_file *file, uint64_t byte_count)
 {
     struct weir_sim_disk *disk = file->disk;
@@ -261,6 +286,7 @@ const struct weir_disk_table weir_sim_disk_table = {
     .read = read_at,
     .write = write_at,
     .sync = sync_fd,
+    .sync_all = sync_all,
     .truncate = truncate_fd,
     .byte_count = size_of,
     .mkdir = make_directory,

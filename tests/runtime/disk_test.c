@@ -88,7 +88,9 @@ static void whole_transfers_sizes_and_ends(void **state)
     assert_int_equal(table->byte_count(place.disk, fd), 7);
     assert_int_equal(table->sync(place.disk, fd, true), 0);
     assert_int_equal(table->sync(place.disk, fd, false), 0);
+    assert_int_equal(table->sync_all(place.disk, fd), 0);
     assert_int_equal(table->close(place.disk, fd), 0);
+    assert_int_equal(table->sync_all(place.disk, fd), -EBADF);
     assert_int_equal(table->read(place.disk, fd, bytes, 1, 0), -EBADF);
     remove_file(&place, "file");
     close_place(&place);
@@ -301,6 +303,33 @@ static void a_dead_disk_refuses_all_and_lives_again_after_the_crash(void **state
     close_place(&place);
 }
 
+static void a_sync_of_all_leaves_nothing_to_be_lost(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct place place;
+        char byte = 0;
+        memset(&place, 0, sizeof(place));
+        open_sim_place(&place, seed);
+        int first = open_file(&place, "first", O_RDWR | O_CREAT);
+        int second = open_file(&place, "second", O_RDWR | O_CREAT);
+        assert_int_equal(weir_disk_write_whole(place.disk, first, "1", 1, 0), 0);
+        assert_int_equal(weir_disk_write_whole(place.disk, second, "2", 1, 0), 0);
+        assert_int_equal(place.disk->table->sync_all(place.disk, first), 0);
+        restart(&place, WEIR_SIM_POWER_LOSS);
+        assert_int_equal(weir_sim_disk_peek(place.sim, 0, "/data/second", 0, &byte, 1), 1);
+        assert_int_equal(byte, '2');
+        second = open_file(&place, "second", O_RDWR);
+        assert_int_equal(weir_disk_write_whole(place.disk, second, "3", 1, 0), 0);
+        weir_sim_faults(place.sim)->sync_error = WEIR_SIM_ALWAYS;
+        assert_int_equal(place.disk->table->sync_all(place.disk, second), -EIO);
+        restart(&place, WEIR_SIM_POWER_LOSS);
+        assert_int_equal(weir_sim_disk_peek(place.sim, 0, "/data/second", 0, &byte, 1), 1);
+        assert_int_equal(byte, '2');
+        close_place(&place);
+    }
+}
+
 /* Cut after each call, by a loss of power: the file is the old one or the new one; and the new one once it said so. */
 static bool replace_is_cut(uint64_t seed, uint64_t call_count)
 {
@@ -349,6 +378,7 @@ int main(void)
         cmocka_unit_test(errors_of_the_disk_are_results),
         cmocka_unit_test(a_lock_ends_with_its_program),
         cmocka_unit_test(a_dead_disk_refuses_all_and_lives_again_after_the_crash),
+        cmocka_unit_test(a_sync_of_all_leaves_nothing_to_be_lost),
         cmocka_unit_test(a_replace_that_is_cut_leaves_the_old_or_the_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
