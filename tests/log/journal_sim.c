@@ -298,7 +298,9 @@ static void crash(struct scene *scene)
     totals.recycled += counters->extents_recycled;
     totals.full += counters->full;
     totals.failed += scene->error < 0;
-    weir_sim_crash(world, 0, weir_sim_chance(world, 300000) ? WEIR_SIM_KILL : WEIR_SIM_POWER_LOSS);
+    /* A file system whose sync failed is mounted anew: no program goes on with names that the medium does not have. */
+    bool only_killed = weir_sim_faults(world)->sync_error == 0 && weir_sim_chance(world, 300000);
+    weir_sim_crash(world, 0, only_killed ? WEIR_SIM_KILL : WEIR_SIM_POWER_LOSS);
     struct weir_sim_faults faults = *weir_sim_faults(world);
     weir_sim_faults(world)->read_error = 0;
     struct weir_io *io;
