@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    SLOTS = 1024,  /* keys that one reactor has leases for at once */
+    SLOTS = 4096,  /* keys that one reactor has leases for at once */
     HELPING = 256, /* of them a tick looks at, a level */
 };
 
