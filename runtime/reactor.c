@@ -26,6 +26,7 @@
 enum {
     MAIL_BUDGET = 512,     /* slots of one turn in each lane: bounds how late io and timers can be */
     TIMER_BUDGET = 1024,
+    HOOK_BUDGET = 256,     /* of a turn's own hooks, and as many that are late: most send, which is microseconds each */
     SPIN_NS_MIN = 1000,
 };
 
@@ -66,17 +67,28 @@ static bool on_mail(void *context, uint32_t from, void *slot)
     return true;
 }
 
-/* Hooks that arm again while running have their turn in the next one. */
+static uint32_t run_some(struct weir_reactor *reactor, struct weir_list *hooks)
+{
+    uint32_t done = 0;
+    for (struct weir_list *node; done < HOOK_BUDGET && (node = weir_list_pop_front(hooks)); done++) {
+        struct weir_turn_hook *hook = WEIR_CONTAINER(node, struct weir_turn_hook, node);
+        hook->fn(reactor, hook);
+    }
+    return done;
+}
+
+/*
+ * Hooks that arm again while running have their turn in the next one. One event may arm as many as it has subscribers: what is over
+ * the budget goes on in later turns, and those who do little meanwhile do not stand behind it.
+ */
 static uint32_t run_hooks(struct weir_reactor *reactor)
 {
     struct weir_list now;
     weir_list_init(&now);
     weir_list_splice_back(&now, &reactor->hooks);
-    uint32_t done = 0;
-    for (struct weir_list *node; (node = weir_list_pop_front(&now)); done++) {
-        struct weir_turn_hook *hook = WEIR_CONTAINER(node, struct weir_turn_hook, node);
-        hook->fn(reactor, hook);
-    }
+    uint32_t done = run_some(reactor, &now);
+    done += run_some(reactor, &reactor->late_hooks);
+    weir_list_splice_back(&reactor->late_hooks, &now);
     return done;
 }
 
@@ -173,7 +185,8 @@ int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
 
 static bool may_park(struct weir_reactor *reactor)
 {
-    return weir_list_empty(&reactor->hooks) && !weir_sched_busy(reactor->sched) && weir_topics_idle(reactor) &&
+    return weir_list_empty(&reactor->hooks) && weir_list_empty(&reactor->late_hooks) &&
+           !weir_sched_busy(reactor->sched) && weir_topics_idle(reactor) &&
            reactor->state != WEIR_REACTOR_ENDED && !reactor->buffers.returns_waiting;
 }
 

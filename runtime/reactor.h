@@ -29,9 +29,10 @@ struct weir_topics;   /* runtime/topics.c: handlers, posts and strands classes o
 struct weir_registry; /* runtime/registry.c: the runtime's topic names */
 struct weir_pool;
 
-/* Something that wants to run at the end of each turn in which it was armed: connections with unsent bytes, the broker. */
+/* Something that wants to run at the end of each turn in which it was armed: connections with unsent bytes, the broker. When very
+ * many are armed at once it is a later turn. */
 struct weir_turn_hook {
-    struct weir_list node; /* on reactor->hooks when armed */
+    struct weir_list node; /* on reactor->hooks or late_hooks when armed */
     void (*fn)(struct weir_reactor *reactor, struct weir_turn_hook *hook);
 };
 
@@ -62,6 +63,7 @@ struct weir_reactor {
     struct weir_wheel wheel;
     struct weir_buffers buffers;
     struct weir_list hooks;         /* armed turn hooks */
+    struct weir_list late_hooks;    /* those that found no room in the turn in which they were armed */
     struct weir_list connections;   /* runtime/tcp.c */
     struct weir_list listeners;
     struct weir_waiter *waiters;    /* who waits for credit: ring lists by destination, those of posts behind (here: the own queue) */

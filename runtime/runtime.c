@@ -177,6 +177,7 @@ static int open_reactor(struct weir_runtime *runtime, uint32_t index, struct wei
     reactor->index = index;
     reactor->count = runtime->reactor_count;
     weir_list_init(&reactor->hooks);
+    weir_list_init(&reactor->late_hooks);
     weir_list_init(&reactor->connections);
     weir_list_init(&reactor->listeners);
     weir_list_init(&reactor->datagrams);

@@ -102,6 +102,51 @@ static void on_hook(struct weir_reactor *reactor, struct weir_turn_hook *hook)
         weir_reactor_arm_hook(reactor, hook);
 }
 
+enum { MANY = 2000 };
+
+struct counted {
+    struct weir_turn_hook hook;
+    uint32_t *runs;
+};
+
+static void count_run(struct weir_reactor *reactor, struct weir_turn_hook *hook)
+{
+    (void)reactor;
+    ++*WEIR_CONTAINER(hook, struct counted, hook)->runs;
+}
+
+static void arm_counted(struct live *live, struct counted *counted, uint32_t *runs)
+{
+    *counted = (struct counted){.hook = {.fn = count_run}, .runs = runs};
+    weir_list_init(&counted->hook.node);
+    weir_reactor_arm_hook(live->reactor, &counted->hook);
+}
+
+/* As when one event goes to very many connections. */
+static void many_hooks_take_several_turns_and_nobody_waits_behind_them(void **state)
+{
+    struct live live;
+    static struct counted many[MANY];
+    struct counted one;
+    uint32_t runs = 0, one_run = 0;
+    open_live(&live, state, 1);
+    for (int i = 0; i < MANY; i++)
+        arm_counted(&live, &many[i], &runs);
+    turn_once(&live, 0, 0);
+    assert_true(runs > 0);
+    assert_true(runs <= MANY / 2);
+    arm_counted(&live, &one, &one_run);
+    turn_once(&live, 0, 0);
+    assert_int_equal(one_run, 1);
+    assert_true(runs < MANY);
+    for (uint32_t before = 0; before < runs && runs < MANY;) {
+        before = runs;
+        turn_once(&live, 0, UINT64_MAX); /* it does not park while some wait */
+    }
+    assert_int_equal(runs, MANY);
+    close_live(&live);
+}
+
 static void a_hook_runs_once_in_each_turn_it_was_armed(void **state)
 {
     struct live live;
@@ -166,6 +211,7 @@ int main(void)
         LIVE_CASE(reactors_that_park_at_once_wake_each_other),
         LIVE_CASE(idle_reactors_take_no_cpu),
         LIVE_CASE(a_hook_runs_once_in_each_turn_it_was_armed),
+        LIVE_CASE(many_hooks_take_several_turns_and_nobody_waits_behind_them),
         LIVE_CASE(ids_of_events_are_unique_in_the_runtime),
         LIVE_CASE(the_time_is_that_of_this_turn_after_a_sleep),
     };
