@@ -59,8 +59,7 @@ static struct weir_lease_slot *first_due(struct weir_lease_table *table)
     return WEIR_CONTAINER(table->due.next, struct weir_lease_slot, node);
 }
 
-static void look_again(struct weir_lease_table *table, struct weir_lease_slot *slot,
-                       uint64_t due_ns)
+static void look_again(struct weir_lease_table *table, struct weir_lease_slot *slot, uint64_t due_ns)
 {
     weir_list_remove(&slot->node);
     weir_list_push_back(&table->due, &slot->node);

@@ -143,8 +143,7 @@ static void ask_all(struct weir_limit *limit, struct ask *ask)
 {
     for (uint32_t level = 0; level < WEIR_LIMIT_LEVELS; level++)
         if (ask->leases[level] != NULL)
-            ask->wait_ns[level] = weir_lease_wait(ask->leases[level],
-                                                  &limit->shared->terms[level],
+            ask->wait_ns[level] = weir_lease_wait(ask->leases[level], &limit->shared->terms[level],
                                                   ask->pools[level], ask->now_ns, ask->tokens);
 }
 
@@ -178,8 +177,7 @@ static bool take_one(struct weir_limit *limit, struct ask *ask, uint32_t level)
         return true; /* not asked, or only observed and empty */
     ask->wait_ns[level] = weir_lease_take(ask->leases[level], &limit->shared->terms[level],
                                           ask->pools[level], ask->now_ns, ask->tokens);
-    return ask->wait_ns[level] == 0 ||
-           limit->shared->rules[level].mode == WEIR_LIMIT_OBSERVE;
+    return ask->wait_ns[level] == 0 || limit->shared->rules[level].mode == WEIR_LIMIT_OBSERVE;
 }
 
 /* From all of them, or from none. */

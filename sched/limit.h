@@ -22,7 +22,9 @@
  * that is, a quarter of the burst too many at the very most; none where Q is 0, and none in a burst that
  * comes when nothing is lent. What lies unspent in the leases of other reactors, at most
  * (reactors - 1) * Q, is missing here until it goes back, within 20 ms of their last loan. Keys that find
- * no room have one such limit together, beside what one of them may have had while it had room.
+ * no room have one such limit together, beside what one of them may have had while it had room. Time
+ * is what each reactor read at the start of its turn: in a turn longer than WEIR_POOL_TABLE_REST_NS a
+ * key may get, once more, what its rate gives in the excess.
  */
 #ifndef WEIR_SCHED_LIMIT_H
 #define WEIR_SCHED_LIMIT_H

@@ -3,8 +3,8 @@
  *
  * The protocol is in the header; a lookup reads one window, whatever becomes of it. It is made when
  * a reactor first meets a key and after it let go of it, not for each event (sched/lease_table.h).
- * Bounds: entry_count keys in use, WEIR_POOL_TABLE_TRIES attempts a lookup. Proof: tests/sched/pool_table_model.c
- * runs this file in every order, tests/sched/pool_table_test.c with threads.
+ * Bounds: entry_count keys in use, WEIR_POOL_TABLE_TRIES attempts a lookup. Proof: this file runs
+ * against the explorer in tests/sched/pool_table_model.c, with threads in pool_table_test.c.
  */
 #include "sched/pool_table.h"
 
@@ -31,7 +31,7 @@ enum tag { HELD, CLOSED, CLAIMED };
 struct attempt {
     const struct weir_bucket_rate *rate;
     struct weir_pool_entry *window;
-    uint64_t key; /* state bits 0; never 0 */
+    uint64_t key;     /* state bits 0; never 0 */
     uint64_t claimed; /* the word that says: claimed by this reactor for this key */
     uint32_t reactor_index;
     uint32_t number; /* 0: the first */

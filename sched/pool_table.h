@@ -75,8 +75,7 @@ void weir_pool_table_deinit(struct weir_pool_table *table);
  */
 struct weir_pool_entry *weir_pool_table_hold(struct weir_pool_table *table,
                                              const struct weir_bucket_rate *rate,
-                                             uint32_t reactor_index, uint64_t hash,
-                                             uint64_t now_ns);
+                                             uint32_t reactor_index, uint64_t hash, uint64_t now_ns);
 /* Nothing is borrowed from its pool any more. */
 void weir_pool_table_let_go(struct weir_pool_entry *entry);
 

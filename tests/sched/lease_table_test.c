@@ -27,7 +27,8 @@ static void open_with(struct bench *bench, uint64_t tokens_per_s, uint64_t burst
 {
     assert_int_equal(weir_lease_terms_init(&bench->terms, tokens_per_s, burst, 1), 0);
     assert_int_equal(weir_pool_table_init(&bench->pools, entries), 0);
-    assert_int_equal(weir_lease_table_init(&bench->table, &bench->terms, &bench->pools, 0, slots), 0);
+    assert_int_equal(weir_lease_table_init(&bench->table, &bench->terms, &bench->pools, 0, slots),
+                     0);
 }
 
 static void end(struct bench *bench)

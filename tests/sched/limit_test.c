@@ -20,8 +20,8 @@ enum { CLIENT_A = 11, CLIENT_B = 22, TOPIC_X = 33, TOPIC_Y = 44, REACTORS_MAX = 
 
 static struct weir_limit_shared *shared_with(struct weir_limit_rule client,
                                              struct weir_limit_rule topic,
-                                             struct weir_limit_rule process,
-                                             uint32_t reactor_count, uint32_t keys_max)
+                                             struct weir_limit_rule process, uint32_t reactor_count,
+                                             uint32_t keys_max)
 {
     struct weir_limit_rule rules[WEIR_LIMIT_LEVELS];
     rules[WEIR_LIMIT_CLIENT] = client;
@@ -389,7 +389,8 @@ static void threads_stay_within_the_bound_and_reach_the_rate(void **state)
             uint64_t admitted = 0;
             for (uint32_t i = 0; i < reactors; i++)
                 admitted += hammers[i].admitted[client];
-            assert_true(admitted <= given + reactors * shared->terms[WEIR_LIMIT_CLIENT].chunk_tokens);
+            assert_true(admitted <=
+                        given + reactors * shared->terms[WEIR_LIMIT_CLIENT].chunk_tokens);
             assert_true(admitted >= given - given / 50);
         }
         close_all(shared, limits, reactors);

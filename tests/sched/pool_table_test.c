@@ -92,13 +92,13 @@ static void a_debt_is_remembered_until_it_is_paid_and_a_little_longer(void **sta
     uint64_t paid_ns = now_ns + BURST * 100 * WEIR_MS_NS;
     assert_null(weir_pool_table_hold(&table, &terms.rate, 0, 9, now_ns));
     assert_null(weir_pool_table_hold(&table, &terms.rate, 0, 9, paid_ns));
-    assert_null(weir_pool_table_hold(&table, &terms.rate, 0, 9,
-                                     paid_ns + WEIR_POOL_TABLE_REST_NS - 1));
+    assert_null(
+        weir_pool_table_hold(&table, &terms.rate, 0, 9, paid_ns + WEIR_POOL_TABLE_REST_NS - 1));
     struct weir_pool_entry *old = weir_pool_table_hold(&table, &terms.rate, 0, 3, now_ns);
     assert_true(take(old, &terms, now_ns, 1) > 0);
     weir_pool_table_let_go(old);
-    assert_non_null(weir_pool_table_hold(&table, &terms.rate, 0, 9,
-                                         paid_ns + WEIR_POOL_TABLE_REST_NS));
+    assert_non_null(
+        weir_pool_table_hold(&table, &terms.rate, 0, 9, paid_ns + WEIR_POOL_TABLE_REST_NS));
     weir_pool_table_deinit(&table);
 }
 
@@ -130,7 +130,8 @@ static void fight_once(struct fighter *fighter, uint64_t now_ns)
         return;
     weir_fetch_add(&fight->held, 1, relaxed);
     struct weir_lease lease = {0};
-    bool keeps = (draw >> 32 & 3) == 0; /* else the tokens go back, and the entry may soon change hands */
+    bool keeps = (draw >> 32 & 3) ==
+                 0; /* else the tokens go back, and the entry may soon change hands */
     if (weir_lease_take(&lease, &fight->terms, &entry->pool, now_ns, 1) == 0) {
         if (keeps)
             weir_fetch_add(&fight->admitted[key], 1, relaxed);
@@ -176,8 +177,10 @@ static void fight_over(uint32_t entry_count, uint32_t thread_count)
         pthread_join(threads[i], NULL);
     pthread_barrier_destroy(&fight.barrier);
     assert_int_equal(weir_load(&fight.too_many, relaxed), 0);
-    assert_true(weir_load(&fight.held, relaxed) >= ROUNDS); /* entries did change hands, in each round */
-    for (uint32_t i = 0; i < entry_count; i++) /* and everybody has let go: the number is 0, no mark is left */
+    assert_true(weir_load(&fight.held, relaxed) >=
+                ROUNDS); /* entries did change hands, in each round */
+    for (uint32_t i = 0; i < entry_count;
+         i++) /* and everybody has let go: the number is 0, no mark is left */
         assert_int_equal(weir_load(&fight.table.entries[i].word, relaxed) & 0xffff, 0);
     weir_pool_table_deinit(&fight.table);
 }
