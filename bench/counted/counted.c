@@ -236,17 +236,22 @@ static void timer_expire(uint64_t count)
 
 static struct weir_runtime *runtime;
 
-static struct weir_reactor *reactor_open(void)
+static struct weir_reactor *reactors_open(uint32_t count)
 {
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
-    options.reactor_count = 1;
+    options.reactor_count = count;
     options.io = WEIR_IO_EPOLL;
     if (weir_runtime_open(&options, &runtime) != 0)
         fail("no runtime");
-    struct weir_reactor *reactor = weir_runtime_reactor(runtime, 0);
-    if (weir_reactor_run_once(reactor, 0) < 0)
-        fail("no turn");
-    return reactor;
+    for (uint32_t i = 0; i < count; i++)
+        if (weir_reactor_run_once(weir_runtime_reactor(runtime, i), 0) < 0)
+            fail("no turn");
+    return weir_runtime_reactor(runtime, 0);
+}
+
+static struct weir_reactor *reactor_open(void)
+{
+    return reactors_open(1);
 }
 
 static void add(struct weir_reactor *on, const struct weir_event *event, void *context)
@@ -311,6 +316,65 @@ static void post_here(uint64_t count)
     weir_runtime_close(runtime);
 }
 
+/* To another reactor, whose turns are run here too. */
+static void post_there(uint64_t count)
+{
+    static uint64_t sum;
+    struct weir_reactor *reactor = reactors_open(2), *other = weir_runtime_reactor(runtime, 1);
+    struct weir_topic topic;
+    if (weir_topic_open(reactor, "user.login", &topic) != 0 || weir_on(other, "user.login", add, &sum) != 0)
+        fail("no topic");
+    for (uint64_t i = 0; i < count; i += BURST) {
+        for (uint64_t k = 0; k < BURST; k++) {
+            uint64_t value[3] = {i + k};
+            if (weir_post(reactor, topic, 1, value, sizeof value) != 0)
+                fail("refused");
+        }
+        (void)weir_reactor_run_once(reactor, 0);
+        (void)weir_reactor_run_once(other, 0);
+    }
+    if (sum != count * (count - 1) / 2)
+        fail("events were lost");
+    weir_runtime_close(runtime);
+}
+
+/* Through strands. */
+static void post_queued(uint64_t count, bool keyed)
+{
+    static uint64_t sum;
+    struct weir_reactor *reactor = reactor_open();
+    struct weir_on_options options = WEIR_OPTIONS(struct weir_on_options);
+    struct weir_topic topic;
+    options.stealable = true;
+    if (weir_topic_open(reactor, "user.login", &topic) != 0 ||
+        weir_on_with(reactor, "user.login", add, &sum, &options, NULL) != 0)
+        fail("no topic");
+    for (uint64_t i = 0; i < count; i += BURST) {
+        for (uint64_t k = 0; k < BURST; k++) {
+            uint64_t value = i + k;
+            if ((keyed ? weir_post_keyed(reactor, topic, WEIR_TO_HERE, k % 16, &value, sizeof value)
+                       : weir_post(reactor, topic, WEIR_TO_HERE, &value, sizeof value)) != 0)
+                fail("refused");
+        }
+        (void)weir_reactor_run_once(reactor, 0);
+    }
+    for (int i = 0; i < 16; i++)
+        (void)weir_reactor_run_once(reactor, 0);
+    if (sum != count * (count - 1) / 2)
+        fail("events were lost");
+    weir_runtime_close(runtime);
+}
+
+static void post_stealable(uint64_t count)
+{
+    post_queued(count, false);
+}
+
+static void post_keyed(uint64_t count)
+{
+    post_queued(count, true);
+}
+
 static const struct {
     const char *name;
     void (*run)(uint64_t count);
@@ -322,6 +386,9 @@ static const struct {
     {"emit_10", emit_10},
     {"emit_wild", emit_wild},
     {"post_here", post_here},
+    {"post_there", post_there},
+    {"post_stealable", post_stealable},
+    {"post_keyed", post_keyed},
     {"strand_pinned", strand_pinned},
     {"strand_stealable", strand_stealable},
     {"strand_keyed", strand_keyed},
