@@ -9,8 +9,9 @@
  *     then for each topic   { u32 slot, u32 name bytes, the name }
  *     then for each reactor { u32 index, u32 records, u64 number of the first, the records, oldest first }
  *
- * A record is struct weir_record, made of one or two cells of the recorder (runtime/recorder.h). One of kind NONE is to be
- * skipped: the second cell of the one before it, or being overwritten.
+ * A record is struct weir_record, made of one or two cells of the recorder (runtime/recorder.h). One of kind DISPATCH may
+ * stand for up to 256 events, whose ids follow each other. One of kind NONE is to be skipped: the second cell of the one
+ * before it, or being overwritten.
  */
 #ifndef WEIR_RUNTIME_DUMP_H
 #define WEIR_RUNTIME_DUMP_H

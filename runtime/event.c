@@ -258,7 +258,7 @@ enum weir_verdict weir_delivery_execute(void *context, struct weir_task *task, v
     weir_store(&reactor->handler_topic, event->topic.slot + 1, relaxed); /* a hint for the watchdog */
     reactor->last_topic = event->topic.slot;
     reactor->counters.events_dispatched++;
-    weir_record(&reactor->recorder, WEIR_RECORD_DISPATCH, event->id, event->cause_id, event->topic.slot, handler->slot);
+    weir_record_told(&reactor->recorder, event->id, event->topic.slot, handler->slot);
     WEIR_PROBE2(dispatch, event->topic.slot, event->id);
     handler->fn(reactor, event, handler->context);
     reactor->cause_id = cause_id;

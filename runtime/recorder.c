@@ -14,6 +14,8 @@ int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count, ui
     recorder->mask = 2 * (uint64_t)record_count - 1;
     recorder->first = first_id;
     recorder->others = 0;
+    recorder->told_next = 0; /* never an id */
+    recorder->told_id = 0;
     weir_store(&recorder->next, first_id, relaxed);
     return 0;
 }
@@ -52,6 +54,12 @@ struct weir_record weir_recorder_read(const struct weir_recorder *recorder, uint
     } else if (form == WEIR_CELL_OWN) {
         record.kind = kind_of(cell.tag);
         record.b = cell.tag & WEIR_CELL_B_MAX;
+    } else if (form == WEIR_CELL_TOLD) {
+        record.kind = WEIR_RECORD_DISPATCH;
+        record.id = cell.word;
+        record.b = (cell.tag & WEIR_CELL_B_MAX) == WEIR_CELL_B_MAX ? UINT32_MAX : cell.tag & WEIR_CELL_B_MAX;
+        record.more = (uint16_t)(cell.tag >> WEIR_CELL_MORE_SHIFT & WEIR_CELL_MORE_MAX);
+        return record;
     } else if (form == WEIR_CELL_FIRST && second.tag == WEIR_CELL_SECOND) {
         record.kind = kind_of(cell.tag);
         record.b = second.a;

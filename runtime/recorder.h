@@ -7,8 +7,12 @@
  *
  *     emit to one handler   { cause id, topic slot, topic generation }  the event is the place
  *     made here             { cause id, a, OWN kind b }                 the event is the place
+ *     told here             { id, topic slot, TOLD more b }             and so many more, with the ids that follow
  *     all else              { id, a, FIRST kind } { cause id, b, SECOND }
  *     an id and no record   { 0, 0, TAKEN }
+ *
+ * Events posted one after the other are told one after the other: while nothing else is recorded in between, telling the
+ * next one only counts up in the cell of the one before it. Its cause is not said again, its own record says it.
  *
  * A generation has no top bit and a form has, so a cell says what it is. The time is the turn's, so a record costs no
  * clock. Readers elsewhere (a dump, a signal handler) may see the oldest cells change under them: they look at the
@@ -18,6 +22,7 @@
 #define WEIR_RUNTIME_RECORDER_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -27,7 +32,7 @@ enum weir_record_kind {
     WEIR_RECORD_TURN,     /* id: now_ns; the records after it happened in this turn */
     WEIR_RECORD_EMIT,     /* id, cause, a: topic slot, b: handlers */
     WEIR_RECORD_POST,     /* id, cause, a: topic slot, b: to */
-    WEIR_RECORD_DISPATCH, /* id of the event, a: topic slot, b: subscription slot */
+    WEIR_RECORD_DISPATCH, /* id of the event, a: topic slot, b: subscription slot; `more` events with the ids that follow */
     WEIR_RECORD_MAIL,     /* id, cause, a: from, b: type */
     WEIR_RECORD_STEAL,    /* a: victim, b: tasks */
     WEIR_RECORD_LENT,     /* a: strands */
@@ -51,7 +56,7 @@ struct weir_record {
     uint32_t b;
     uint32_t number; /* low word of the record's place */
     uint16_t kind;
-    uint16_t spare;
+    uint16_t more; /* DISPATCH */
 };
 
 struct weir_cell {
@@ -61,11 +66,13 @@ struct weir_cell {
 };
 
 enum { WEIR_CELL_KIND_SHIFT = 20, WEIR_CELL_B_MAX = (1 << WEIR_CELL_KIND_SHIFT) - 1, WEIR_CELL_KIND_MASK = 0xff };
+enum { WEIR_CELL_MORE_SHIFT = WEIR_CELL_KIND_SHIFT, WEIR_CELL_MORE_MAX = WEIR_CELL_KIND_MASK };
 #define WEIR_CELL_FORM (0xfu << 28)
 #define WEIR_CELL_OWN (0x8u << 28)
 #define WEIR_CELL_FIRST (0x9u << 28)
 #define WEIR_CELL_SECOND (0xau << 28)
 #define WEIR_CELL_TAKEN (0xbu << 28)
+#define WEIR_CELL_TOLD (0xcu << 28)
 #define WEIR_GENERATION_MAX (UINT32_MAX >> 1)
 
 static_assert((int)WEIR_RECORD_KINDS <= (int)WEIR_CELL_KIND_MASK, "a kind fits its tag");
@@ -76,6 +83,8 @@ struct weir_recorder {
     uint64_t mask;
     uint64_t first;       /* what `next` was at first */
     uint64_t others;      /* cells that are no emit of their own: what is left over was emitted */
+    uint64_t told_next;   /* what `next` was after the last TOLD */
+    uint64_t told_id;     /* the event that it can take in */
 };
 
 /* Room for `record_count` records of any kind; `first_id` is the first event's. */
@@ -110,6 +119,35 @@ static inline uint64_t weir_record_own(struct weir_recorder *recorder, enum weir
     recorder->others += kind != WEIR_RECORD_EMIT;
     weir_store(&recorder->next, number + 1, release); /* (N) */
     return number;
+}
+
+/* Is the last cell one that takes this event in? */
+static inline bool weir_told_goes_on(struct weir_recorder *recorder, uint64_t number, uint64_t id, uint32_t a,
+                                     uint32_t tag)
+{
+    if (number != recorder->told_next || id != recorder->told_id)
+        return false;
+    struct weir_cell *cell = &recorder->cells[(number - 1) & recorder->mask];
+    uint32_t more = (cell->tag - tag) >> WEIR_CELL_MORE_SHIFT;
+    if (cell->a != a || cell->tag - tag != more << WEIR_CELL_MORE_SHIFT || more >= WEIR_CELL_MORE_MAX)
+        return false;
+    cell->tag += 1u << WEIR_CELL_MORE_SHIFT;
+    return true;
+}
+
+/* WEIR_RECORD_DISPATCH: this event is told now. */
+static inline void weir_record_told(struct weir_recorder *recorder, uint64_t id, uint32_t a, uint32_t b)
+{
+    uint64_t number = weir_load(&recorder->next, relaxed); /* ours */
+    uint32_t tag = WEIR_CELL_TOLD | (b < WEIR_CELL_B_MAX ? b : WEIR_CELL_B_MAX);
+    bool goes_on = weir_told_goes_on(recorder, number, id, a, tag);
+    recorder->told_id = id + 1;
+    if (goes_on)
+        return;
+    weir_cell_put(recorder, number, id, a, tag);
+    recorder->others++;
+    recorder->told_next = number + 1;
+    weir_store(&recorder->next, number + 1, release); /* (N) */
 }
 
 /* An event's id, without a record. */

@@ -72,8 +72,7 @@ static void tell(struct weir_reactor *reactor, struct weir_roster *roster, const
     weir_store(&reactor->handler_topic, event->topic.slot + 1, relaxed); /* a hint for the watchdog */
     reactor->last_topic = event->topic.slot;
     reactor->counters.events_dispatched++;
-    weir_record(&reactor->recorder, WEIR_RECORD_DISPATCH, event->id, event->cause_id, event->topic.slot,
-                WEIR_DISPATCH_PINNED);
+    weir_record_told(&reactor->recorder, event->id, event->topic.slot, WEIR_DISPATCH_PINNED);
     WEIR_PROBE2(dispatch, event->topic.slot, event->id);
     if (roster->count > 0)
         weir_handlers_call(reactor, roster, event);

@@ -2,7 +2,9 @@
  * serve/trace.c - `weir trace FILE`.
  *
  * Records of all reactors are read, events become nodes under the event that caused them, and the trees are printed in order
- * of time. What has no cause in the dump is a root. Bounded by the file: every count in it is checked against its size.
+ * of time. What has no cause in the dump is a root. A record of several events that were told becomes a line for each event
+ * whose own record is there. Bounded by the file: every count in it is checked against its size, and no record becomes more
+ * than 256 lines.
  */
 #include "serve/trace.h"
 
@@ -18,6 +20,8 @@
 #include "runtime/dump.h"
 #include "runtime/recorder.h"
 #include "serve/logger.h"
+
+enum { TOLD_MAX = WEIR_CELL_MORE_MAX + 1 }; /* events of one record */
 
 struct line { /* one record with its place in time */
     struct weir_record record;
@@ -97,7 +101,7 @@ static bool read_reactor(struct trace *trace)
         if (record.number != (uint32_t)(head.first_number + i) || record.kind == WEIR_RECORD_NONE)
             continue; /* was being overwritten */
         trace->lines[trace->line_count] = (struct line){
-            .record = record, .reactor = head.index, .order = i};
+            .record = record, .reactor = head.index, .order = (uint64_t)i * TOLD_MAX};
         trace->line_count++;
     }
     /* A turn's record stands at its end: its time is that of the lines before it. */
@@ -125,16 +129,6 @@ static bool read_dump(struct trace *trace)
     return true;
 }
 
-static int by_time(const void *left, const void *right)
-{
-    const struct line *a = left, *b = right;
-    if (a->turn_ns != b->turn_ns)
-        return a->turn_ns < b->turn_ns ? -1 : 1;
-    if (a->reactor != b->reactor)
-        return a->reactor < b->reactor ? -1 : 1;
-    return a->order < b->order ? -1 : a->order > b->order;
-}
-
 static bool makes_event(const struct line *line)
 {
     uint16_t kind = line->record.kind;
@@ -147,6 +141,73 @@ static uint32_t *place_of(struct trace *trace, uint64_t id)
     while (trace->by_id[at] && trace->lines[trace->by_id[at] - 1].record.id != id)
         at = (at + 1) & trace->by_id_mask;
     return &trace->by_id[at];
+}
+
+/* The table of events is for lines as they lie now: moving them undoes it. */
+static bool index_events(struct trace *trace)
+{
+    size_t room = 16;
+    while (room < trace->line_count * 2)
+        room *= 2;
+    free(trace->by_id);
+    trace->by_id = calloc(room, sizeof *trace->by_id);
+    if (!trace->by_id)
+        return false;
+    trace->by_id_mask = room - 1;
+    for (uint32_t i = 0; i < trace->line_count; i++)
+        if (makes_event(&trace->lines[i])) {
+            uint32_t *place = place_of(trace, trace->lines[i].record.id);
+            if (!*place)
+                *place = i + 1;
+        }
+    return true;
+}
+
+/* The events that a line stands for beside its own, and that are there. With `lines`: a line for each. */
+static size_t take_apart(struct trace *trace, struct line *line, struct line *lines)
+{
+    size_t known = 0;
+    uint16_t more = line->record.kind == WEIR_RECORD_DISPATCH ? line->record.more : 0;
+    for (uint16_t i = 1; i <= more && i < TOLD_MAX; i++) {
+        if (!*place_of(trace, line->record.id + i))
+            continue;
+        if (lines) {
+            lines[known] = *line;
+            lines[known].record.id += i;
+            lines[known].record.more = 0;
+            lines[known].order += i;
+        }
+        known++;
+    }
+    if (lines)
+        line->record.more = (uint16_t)(more - known);
+    return known;
+}
+
+static bool take_all_apart(struct trace *trace)
+{
+    size_t more = 0, count = trace->line_count;
+    if (!index_events(trace))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        more += take_apart(trace, &trace->lines[i], NULL);
+    struct line *grown = realloc(trace->lines, (count + more + 1) * sizeof *grown);
+    if (!grown || count + more >= UINT32_MAX)
+        return false;
+    trace->lines = grown;
+    for (size_t i = 0; i < count; i++)
+        trace->line_count += take_apart(trace, &trace->lines[i], &trace->lines[trace->line_count]);
+    return true;
+}
+
+static int by_time(const void *left, const void *right)
+{
+    const struct line *a = left, *b = right;
+    if (a->turn_ns != b->turn_ns)
+        return a->turn_ns < b->turn_ns ? -1 : 1;
+    if (a->reactor != b->reactor)
+        return a->reactor < b->reactor ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
 }
 
 static void add_child(struct trace *trace, uint32_t parent, uint32_t child)
@@ -163,19 +224,8 @@ static void add_child(struct trace *trace, uint32_t parent, uint32_t child)
 /* A made event hangs under its cause; what happened to an event (dispatch, deliver) under the event itself. */
 static bool link_lines(struct trace *trace)
 {
-    size_t room = 16;
-    while (room < trace->line_count * 2)
-        room *= 2;
-    trace->by_id = calloc(room, sizeof *trace->by_id);
-    if (!trace->by_id)
+    if (!index_events(trace))
         return false;
-    trace->by_id_mask = room - 1;
-    for (uint32_t i = 0; i < trace->line_count; i++)
-        if (makes_event(&trace->lines[i])) {
-            uint32_t *place = place_of(trace, trace->lines[i].record.id);
-            if (!*place)
-                *place = i + 1;
-        }
     for (uint32_t i = 0; i < trace->line_count; i++) {
         const struct line *line = &trace->lines[i];
         uint64_t above = makes_event(line) ? line->record.cause_id : line->record.id;
@@ -234,6 +284,8 @@ static void print_what(const struct trace *trace, const struct weir_record *reco
     }
     if (record->id && record->kind != WEIR_RECORD_TURN)
         printf(" id=%llx", (unsigned long long)record->id);
+    if (record->kind == WEIR_RECORD_DISPATCH && record->more)
+        printf(" and-after-it=%u", record->more);
 }
 
 static void print_line(const struct trace *trace, const struct line *line, uint32_t depth)
@@ -320,7 +372,7 @@ static int print_file(const char *path)
         return 1;
     }
     trace.bytes = bytes;
-    bool good = read_dump(&trace);
+    bool good = read_dump(&trace) && take_all_apart(&trace);
     if (good) {
         qsort(trace.lines, trace.line_count, sizeof *trace.lines, by_time);
         trace.first_ns = trace.line_count > 0 && trace.lines[0].turn_ns != UINT64_MAX

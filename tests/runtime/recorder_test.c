@@ -65,6 +65,57 @@ static void more_handlers_than_a_cell_can_say_are_said_as_many(void **state)
     assert_int_equal(weir_recorder_read(recorder, id).b, WEIR_CELL_B_MAX);
 }
 
+static void events_told_one_after_the_other_share_a_cell(void **state)
+{
+    struct weir_recorder *recorder = *state;
+    for (uint64_t id = 500; id < 504; id++)
+        weir_record_told(recorder, id, 7, 3);
+    assert_int_equal(weir_load(&recorder->next, relaxed), FIRST_ID + 1);
+    struct weir_record record = weir_recorder_read(recorder, FIRST_ID);
+    assert_int_equal(record.kind, WEIR_RECORD_DISPATCH);
+    assert_true(record.id == 500 && record.cause_id == 0);
+    assert_int_equal(record.a, 7);
+    assert_int_equal(record.b, 3);
+    assert_int_equal(record.more, 3);
+}
+
+static void what_is_not_the_next_event_of_the_same_handler_has_a_cell_of_its_own(void **state)
+{
+    static const struct {
+        uint64_t id;
+        uint32_t a, b;
+    } told[] = {{500, 7, 3}, {502, 7, 3}, {503, 8, 3}, {504, 8, 4}, {505, 8, UINT32_MAX}};
+    struct weir_recorder *recorder = *state;
+    for (uint32_t i = 0; i < 5; i++) {
+        weir_record_told(recorder, told[i].id, told[i].a, told[i].b);
+        assert_int_equal(weir_load(&recorder->next, relaxed), FIRST_ID + 1 + i);
+        struct weir_record record = weir_recorder_read(recorder, FIRST_ID + i);
+        assert_true(record.id == told[i].id && record.a == told[i].a && record.b == told[i].b && record.more == 0);
+    }
+}
+
+static void a_record_in_between_begins_a_new_cell(void **state)
+{
+    struct weir_recorder *recorder = *state;
+    weir_record_told(recorder, 500, 7, 3);
+    uint64_t made = weir_record_own(recorder, WEIR_RECORD_POST, 500, 9, 0);
+    weir_record_told(recorder, 501, 7, 3);
+    assert_int_equal(weir_recorder_read(recorder, FIRST_ID).more, 0);
+    assert_true(made == FIRST_ID + 1 && weir_recorder_read(recorder, made).cause_id == 500);
+    assert_true(weir_recorder_read(recorder, FIRST_ID + 2).id == 501);
+}
+
+static void no_cell_tells_of_more_than_256_events(void **state)
+{
+    struct weir_recorder *recorder = *state;
+    for (uint64_t id = 1; id <= 257; id++)
+        weir_record_told(recorder, id, UINT32_MAX, WEIR_CELL_B_MAX);
+    assert_int_equal(weir_load(&recorder->next, relaxed), FIRST_ID + 2);
+    struct weir_record first = weir_recorder_read(recorder, FIRST_ID);
+    assert_true(first.id == 1 && first.more == 255 && first.a == UINT32_MAX);
+    assert_true(weir_recorder_read(recorder, FIRST_ID + 1).id == 257);
+}
+
 static void half_of_what_was_written_over_is_no_record(void **state)
 {
     struct weir_recorder *recorder = *state;
@@ -122,6 +173,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_record_of_another_event_takes_two_cells, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(a_record_that_makes_its_event_is_its_id, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(more_handlers_than_a_cell_can_say_are_said_as_many, open_recorder, close_recorder),
+        cmocka_unit_test_setup_teardown(events_told_one_after_the_other_share_a_cell, open_recorder, close_recorder),
+        cmocka_unit_test_setup_teardown(what_is_not_the_next_event_of_the_same_handler_has_a_cell_of_its_own, open_recorder,
+                                        close_recorder),
+        cmocka_unit_test_setup_teardown(a_record_in_between_begins_a_new_cell, open_recorder, close_recorder),
+        cmocka_unit_test_setup_teardown(no_cell_tells_of_more_than_256_events, open_recorder, close_recorder),
         cmocka_unit_test_setup_teardown(half_of_what_was_written_over_is_no_record, open_recorder, close_recorder),
         cmocka_unit_test(emits_are_recorded_and_counted_however_they_are_called),
     };

@@ -7,6 +7,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,27 @@ def ping(address):
 
 def tree(path):
     return subprocess.run([WEIR, "trace", path], capture_output=True, text=True, timeout=30)
+
+
+class Tracing(unittest.TestCase):
+    def test_a_record_of_several_events_is_a_line_under_each(self):
+        post, told, turn = 3, 4, 1
+        def record(number, kind, ident, cause, a, b, more=0):
+            return struct.pack("<QQIIIHH", ident, cause, a, b, number, kind, more)
+        posts = [record(10 + i, post, 10 + i, 0, 0, 1) for i in range(3)]
+        heard = [record(90, told, 10, 0, 0, 0xffffffff, 3), record(91, post, 91, 11, 0, 0), record(92, turn, 5000, 0, 5, 0)]
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/dump"
+            with open(path, "wb") as file:
+                file.write(b"weirtrc1" + struct.pack("<IIQ", 2, 1, 32) + struct.pack("<II", 0, 4) + b"tick")
+                for index, first, records in ((0, 10, posts), (1, 90, heard)):
+                    file.write(struct.pack("<IIQ", index, len(records), first) + b"".join(records))
+            printed = tree(path)
+        self.assertEqual((printed.returncode, printed.stderr), (0, ""))
+        lines = [re.sub(r"^.* r\d +", "", line) for line in printed.stdout.splitlines()]
+        self.assertEqual(lines, ["post tick to=1 id=a", "└ dispatch tick id=a and-after-it=1", "post tick to=1 id=b",
+                                 "└ dispatch tick id=b", "└ post tick to=0 id=5b", "post tick to=1 id=c",
+                                 "└ dispatch tick id=c"])
 
 
 class Listening(unittest.TestCase):
