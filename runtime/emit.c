@@ -23,12 +23,12 @@ static int queue(struct weir_reactor *reactor, struct weir_roster *roster, const
     struct weir_posted *posted;
     if (topics->events.live >= topics->events.live_max)
         return -EAGAIN;
-    int result = weir_posted_make(reactor, event, NULL, &posted);
+    bool waits = topics->events.first != NULL;
+    int result = weir_posted_make(reactor, event, NULL, waits ? WEIR_POSTED_EMITTED : 0, &posted);
     if (result < 0)
         return result;
-    posted->number_max = topics->number_next;
-    posted->emitted = true;
-    if (topics->events.first) {
+    if (waits) {
+        posted->number_max = topics->number_next;
         weir_posted_wait(&topics->events, posted);
         return (int)roster->queueing;
     }

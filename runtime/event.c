@@ -25,6 +25,7 @@ struct weir_slab {
 };
 
 static_assert(offsetof(struct weir_delivery, task) == 0, "a task is its delivery");
+static_assert(offsetof(struct weir_posted, task) == 0, "or its event");
 
 void weir_events_init(struct weir_events *events, uint64_t memory_bytes)
 {
@@ -39,8 +40,8 @@ void weir_events_deinit(struct weir_reactor *reactor)
     struct weir_events *events = &reactor->topics->events;
     while (events->first) {
         struct weir_posted *posted = events->first;
-        events->first = posted->next;
-        if (posted->buffer)
+        events->first = weir_posted_of(posted->task.next);
+        if (posted->flags & WEIR_POSTED_BUFFER)
             weir_buffer_drop(reactor, posted->buffer);
     }
     while (events->slabs) {
@@ -60,104 +61,94 @@ static char *new_slab(struct weir_events *events)
     return (char *)(slab + 1);
 }
 
-static struct weir_posted *take_posted(struct weir_events *events)
+struct weir_posted *weir_posted_take_new(struct weir_events *events)
 {
-    if (!events->free) {
-        struct weir_posted *made = (struct weir_posted *)(void *)new_slab(events);
-        if (!made)
-            return NULL;
-        for (size_t left = (SLAB_BYTES - sizeof(struct weir_slab)) / sizeof *made; left > 0; left--, made++) {
-            made->next = events->free;
-            events->free = made;
-        }
+    struct weir_posted *made = (struct weir_posted *)(void *)new_slab(events);
+    if (!made)
+        return NULL;
+    for (size_t left = (SLAB_BYTES - sizeof(struct weir_slab)) / sizeof *made; left > 0; left--, made++) {
+        made->task.next = weir_task_of(events->free);
+        events->free = made;
     }
-    struct weir_posted *posted = events->free;
-    events->free = posted->next;
-    weir_posted_fetch(events->free);
-    events->live++;
-    return posted;
+    return weir_posted_take(events);
 }
 
 static void give_posted(struct weir_events *events, struct weir_posted *posted)
 {
     WEIR_ASSERT(events->live > 0);
-    posted->next = events->free;
+    posted->task.next = weir_task_of(events->free);
     events->free = posted;
     events->live--;
 }
 
-static struct weir_delivery *take_delivery(struct weir_events *events, struct weir_posted *posted)
+static struct weir_delivery *take_delivery(struct weir_events *events)
 {
-    if (!posted->first_used) {
-        posted->first_used = true;
-        return &posted->first;
-    }
     if (!events->free_deliveries) {
         struct weir_delivery *made = (struct weir_delivery *)(void *)new_slab(events);
         if (!made)
             return NULL;
         for (size_t left = (SLAB_BYTES - sizeof(struct weir_slab)) / sizeof *made; left > 0; left--, made++) {
-            made->task.next = (struct weir_task *)(void *)events->free_deliveries;
-            events->free_deliveries = made;
+            made->task.next = events->free_deliveries;
+            events->free_deliveries = &made->task;
         }
     }
-    struct weir_delivery *delivery = events->free_deliveries;
-    events->free_deliveries = (struct weir_delivery *)(void *)delivery->task.next;
+    struct weir_delivery *delivery = (struct weir_delivery *)(void *)events->free_deliveries;
+    events->free_deliveries = delivery->task.next;
     return delivery;
 }
 
 static void give_delivery(struct weir_events *events, struct weir_delivery *delivery)
 {
-    if (delivery == &delivery->posted->first) {
-        delivery->posted->first_used = false;
-        return;
-    }
-    delivery->task.next = (struct weir_task *)(void *)events->free_deliveries;
-    events->free_deliveries = delivery;
+    delivery->task.next = events->free_deliveries;
+    events->free_deliveries = &delivery->task;
 }
 
-/* Field by field: the event was written so just now, and narrow stores do not forward to the wide loads of a copy. */
-static void copy_event(struct weir_event *to, const struct weir_event *from)
+/* Where the body is to lie. An emitted event has its number in the second line. */
+static uint32_t place_of_body(uint32_t body_bytes, uint32_t flags, const struct weir_buffer *buffer)
 {
-    uint64_t id = from->id, cause_id = from->cause_id, key = from->key;
-    struct weir_topic topic = from->topic;
-    uint32_t bytes = from->body_bytes, flags = from->flags;
-    __asm__("" : "+r"(id), "+r"(cause_id), "+r"(key), "+r"(bytes), "+r"(flags), "+r"(topic.slot), "+r"(topic.generation));
-    to->id = id;
-    to->cause_id = cause_id;
-    to->topic = topic;
-    to->body_bytes = bytes;
-    to->flags = flags;
-    to->key = key;
+    if (buffer)
+        return WEIR_POSTED_BUFFER;
+    if (body_bytes <= sizeof((struct weir_posted *)NULL)->short_body)
+        return 0;
+    return body_bytes <= WEIR_EVENT_INLINE_BYTES && !(flags & WEIR_POSTED_EMITTED) ? WEIR_POSTED_BESIDE : WEIR_POSTED_BUFFER;
+}
+
+/* 0, -ENOMEM */
+static int copy_body(struct weir_reactor *reactor, struct weir_posted *posted, const void *body, uint32_t bytes)
+{
+    if (!(posted->flags & WEIR_POSTED_BUFFER)) {
+        weir_body_copy(posted->flags & WEIR_POSTED_BESIDE ? posted->body_beside : posted->short_body, body, bytes);
+        return 0;
+    }
+    posted->buffer = weir_buffer_take(reactor, bytes);
+    if (!posted->buffer)
+        return -ENOMEM;
+    memcpy(posted->buffer->bytes, body, bytes);
+    return 0;
 }
 
 int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *event, struct weir_buffer *buffer,
-                     struct weir_posted **posted_out)
+                     uint32_t flags, struct weir_posted **posted_out)
 {
     struct weir_events *events = &reactor->topics->events;
     uint32_t bytes = event->body_bytes;
     if (bytes > WEIR_EVENT_BODY_MAX)
         return -EINVAL;
-    struct weir_posted *posted = take_posted(events);
+    struct weir_posted *posted = weir_posted_take(events);
     if (!posted)
         return -ENOMEM;
-    copy_event(&posted->event, event);
-    posted->buffer = buffer;
-    posted->number_max = UINT64_MAX;
+    posted->body_bytes = bytes & ((1u << 25) - 1);
+    posted->flags = (event->flags | flags | place_of_body(bytes, flags, buffer)) & 0x7f;
     posted->holds = 1;
-    posted->emitted = false;
-    posted->first_used = false;
-    if (!buffer && bytes > WEIR_EVENT_INLINE_BYTES) {
-        posted->buffer = weir_buffer_take(reactor, bytes);
-        if (!posted->buffer) {
-            give_posted(events, posted);
-            return -ENOMEM;
-        }
-        memcpy(posted->buffer->bytes, event->body, bytes);
+    posted->id = event->id;
+    posted->cause_id = event->cause_id;
+    posted->topic = event->topic;
+    posted->key = event->key;
+    posted->buffer = buffer;
+    if (!buffer && copy_body(reactor, posted, event->body, bytes) < 0) {
+        give_posted(events, posted);
+        return -ENOMEM;
     }
-    if (!posted->buffer && bytes > 0)
-        weir_body_copy(posted->inline_body, event->body, bytes);
-    posted->event.body = posted->buffer ? posted->buffer->bytes : posted->inline_body;
     *posted_out = posted;
     return 0;
 }
@@ -167,16 +158,16 @@ void weir_posted_drop(struct weir_reactor *reactor, struct weir_posted *posted)
     WEIR_ASSERT(posted->holds > 0);
     if (--posted->holds > 0)
         return;
-    if (posted->buffer)
+    if (posted->flags & WEIR_POSTED_BUFFER)
         weir_buffer_drop(reactor, posted->buffer);
     give_posted(&reactor->topics->events, posted);
 }
 
 void weir_posted_wait(struct weir_events *events, struct weir_posted *posted)
 {
-    posted->next = NULL;
+    posted->task.next = NULL;
     if (events->first)
-        events->last->next = posted;
+        events->last->task.next = &posted->task;
     else
         events->first = posted;
     events->last = posted;
@@ -185,19 +176,32 @@ void weir_posted_wait(struct weir_events *events, struct weir_posted *posted)
 
 /* Queueing. */
 
-static int deliver_to(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted,
-                      struct weir_delivery **made)
+static int queue_task(struct weir_reactor *reactor, struct weir_handler *handler, const struct weir_posted *posted,
+                      struct weir_task *task)
+{
+    int result = posted->flags & WEIR_EVENT_KEYED
+                     ? weir_sched_post_keyed(reactor->sched, &handler->class, posted->key, task)
+                     : weir_sched_post(reactor->sched, &handler->class, task);
+    handler->queued += result == 0;
+    return result;
+}
+
+int weir_posted_deliver_to(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted)
+{
+    return queue_task(reactor, handler, posted, &posted->task);
+}
+
+static int deliver_share(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted,
+                         struct weir_delivery **made)
 {
     struct weir_events *events = &reactor->topics->events;
-    struct weir_delivery *delivery = take_delivery(events, posted);
+    struct weir_delivery *delivery = take_delivery(events);
     if (!delivery)
         return -ENOMEM;
-    delivery->posted = posted;
-    delivery->handler = handler;
+    delivery->flags = WEIR_POSTED_DELIVERY;
     delivery->cancelled = false;
-    int result = posted->event.flags & WEIR_EVENT_KEYED
-                     ? weir_sched_post_keyed(reactor->sched, &handler->class, posted->event.key, &delivery->task)
-                     : weir_sched_post(reactor->sched, &handler->class, &delivery->task);
+    delivery->posted = posted;
+    int result = queue_task(reactor, handler, posted, &delivery->task);
     if (result < 0) {
         give_delivery(events, delivery);
         return result;
@@ -205,13 +209,12 @@ static int deliver_to(struct weir_reactor *reactor, struct weir_handler *handler
     delivery->made_before = *made;
     *made = delivery;
     posted->holds++;
-    handler->queued++;
     return 0;
 }
 
 static bool takes(const struct weir_handler *handler, const struct weir_posted *posted)
 {
-    return handler->queues && handler->number < posted->number_max;
+    return handler->queues && (!(posted->flags & WEIR_POSTED_EMITTED) || handler->number < posted->number_max);
 }
 
 /* Runs are counted when they are queued: a thief may not. */
@@ -229,13 +232,27 @@ static uint32_t count_runs(const struct weir_roster *roster, const struct weir_p
     return queued;
 }
 
+/* One handler queues, if it is not too new. */
+static int deliver_whole(struct weir_reactor *reactor, struct weir_roster *roster, struct weir_posted *posted)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < roster->count; i++)
+        if (takes(roster->handlers[i], posted)) {
+            result = queue_task(reactor, roster->handlers[i], posted, &posted->task);
+            posted->holds += result == 0;
+        }
+    return result < 0 ? result : (int)count_runs(roster, posted);
+}
+
 int weir_posted_deliver(struct weir_reactor *reactor, struct weir_roster *roster, struct weir_posted *posted)
 {
+    if (roster->queueing == 1)
+        return deliver_whole(reactor, roster, posted);
     struct weir_delivery *made = NULL;
     int result = 0;
     for (uint32_t i = 0; i < roster->count && result == 0; i++)
         if (takes(roster->handlers[i], posted))
-            result = deliver_to(reactor, roster->handlers[i], posted, &made);
+            result = deliver_share(reactor, roster->handlers[i], posted, &made);
     if (result == 0)
         return (int)count_runs(roster, posted);
     for (; made; made = made->made_before)
@@ -248,38 +265,49 @@ int weir_posted_deliver(struct weir_reactor *reactor, struct weir_roster *roster
 enum weir_verdict weir_delivery_execute(void *context, struct weir_task *task, void *on)
 {
     const struct weir_handler *handler = context;
-    const struct weir_delivery *delivery = (const struct weir_delivery *)(const void *)task;
-    if (delivery->cancelled)
-        return WEIR_TASK_DONE;
+    const struct weir_posted *posted = weir_posted_of(task);
+    if (__builtin_expect(posted->flags & WEIR_POSTED_DELIVERY, 0)) {
+        const struct weir_delivery *delivery = (const struct weir_delivery *)(const void *)task;
+        if (delivery->cancelled)
+            return WEIR_TASK_DONE;
+        posted = delivery->posted;
+    }
     struct weir_reactor *reactor = on;
-    const struct weir_event *event = &delivery->posted->event;
+    const struct weir_event event = weir_posted_event(posted);
     uint64_t cause_id = reactor->cause_id;
-    reactor->cause_id = event->id;
-    weir_store(&reactor->handler_topic, event->topic.slot + 1, relaxed); /* a hint for the watchdog */
-    reactor->last_topic = event->topic.slot;
+    reactor->cause_id = event.id;
+    weir_store(&reactor->handler_topic, event.topic.slot + 1, relaxed); /* a hint for the watchdog */
+    reactor->last_topic = event.topic.slot;
     reactor->counters.events_dispatched++;
-    weir_record_told(&reactor->recorder, event->id, event->topic.slot, handler->slot);
-    WEIR_PROBE2(dispatch, event->topic.slot, event->id);
-    handler->fn(reactor, event, handler->context);
+    weir_record_told(&reactor->recorder, event.id, event.topic.slot, handler->slot);
+    WEIR_PROBE2(dispatch, event.topic.slot, event.id);
+    handler->fn(reactor, &event, handler->context);
     reactor->cause_id = cause_id;
     return WEIR_TASK_DONE;
 }
 
-void weir_topics_release(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static struct weir_posted *end_share(struct weir_events *events, struct weir_delivery *delivery)
+{
+    struct weir_posted *posted = delivery->posted;
+    give_delivery(events, delivery);
+    return posted;
+}
+
+void weir_topics_release(void *on, struct weir_class *class, struct weir_task *first, struct weir_task *last, uint32_t count)
 {
     (void)last;
     struct weir_reactor *reactor = on;
-    struct weir_topics *topics = reactor->topics;
+    struct weir_handler *handler = class->context;
+    WEIR_ASSERT(handler->queued >= count);
+    handler->queued -= count;
+    if (handler->queued == 0 && handler->state != WEIR_HANDLER_LISTENING)
+        weir_handlers_ask_to_settle(reactor);
     for (struct weir_task *task = first; count > 0; count--) {
-        struct weir_delivery *delivery = (struct weir_delivery *)(void *)task;
-        struct weir_posted *posted = delivery->posted;
-        struct weir_handler *handler = delivery->handler;
+        struct weir_posted *posted = weir_posted_of(task);
         task = task->next; /* of the last one: not looked at */
         weir_line_fetch((uintptr_t)task);
-        WEIR_ASSERT(handler->queued > 0);
-        if (--handler->queued == 0 && handler->state != WEIR_HANDLER_LISTENING)
-            weir_handlers_ask_to_settle(reactor);
-        give_delivery(&topics->events, delivery);
+        if (posted->flags & WEIR_POSTED_DELIVERY)
+            posted = end_share(&reactor->topics->events, (struct weir_delivery *)(void *)posted);
         weir_posted_drop(reactor, posted);
     }
 }

@@ -1,12 +1,13 @@
 /*
  * runtime/event.h - events that wait: posted to this reactor, or queued for keyed and stealable handlers.
  *
- * An event is held by the queue it waits in and by each of its deliveries; the last hold let go frees it. A delivery is
- * one handler's share: the scheduler's task while it is queued. Bodies of up to WEIR_EVENT_INLINE_BYTES lie in the event,
- * longer ones in a buffer, which may be another reactor's: what came by mail is not copied.
+ * An event is held by the queue it waits in and by each of its deliveries; the last hold let go frees it. Where one handler
+ * alone queues, the event itself is the scheduler's task; where several do, each has a delivery. Bodies of up to
+ * WEIR_EVENT_INLINE_BYTES lie in the event, longer ones in a buffer, which may be another reactor's: what came by mail is
+ * not copied.
  *
- * Who touches what while a strand is away: the thief reads `event`, the body, and its deliveries' `task`, `posted` and
- * `cancelled`; the scheduler links `task`. Everything else is the home's, all the time.
+ * Who touches what while a strand is away: the thief reads what is told of an event, its body, and of deliveries `posted`
+ * and `cancelled`; the scheduler links `task`. Everything else is the home's, all the time.
  */
 #ifndef WEIR_RUNTIME_EVENT_H
 #define WEIR_RUNTIME_EVENT_H
@@ -32,28 +33,49 @@ enum {
     WEIR_EVENTS_MAX = 65536, /* alive on one reactor, unless they came by mail */
 };
 
-struct weir_delivery {
-    struct weir_task task; /* first: the scheduler's pointer is ours */
-    struct weir_posted *posted;
-    struct weir_handler *handler;
-    struct weir_delivery *made_before; /* of the same event, while it is being queued */
-    bool cancelled; /* another handler's delivery could not be queued: the event comes again, this one is void */
+/* What an event that waits is, beside WEIR_EVENT_KEYED. */
+enum {
+    WEIR_POSTED_EMITTED = 1u << 1,  /* its pinned handlers have had it; handlers installed later do not get it */
+    WEIR_POSTED_BUFFER = 1u << 2,   /* the body is in `buffer` */
+    WEIR_POSTED_BESIDE = 1u << 3,   /* the body is in the second line */
+    WEIR_POSTED_DELIVERY = 1u << 4, /* no event, but struct weir_delivery */
 };
 
-/* A backlog does not fit the first cache: what is always touched is two lines, a short body among it. */
+/*
+ * A backlog does not fit the first cache: all that is told of an event with a short body is one line, and its handler is
+ * given a struct weir_event on the stack. `task` links it wherever it is: in the queue of posts, a strand or the free list.
+ */
 struct weir_posted {
-    _Alignas(WEIR_LINE_BYTES) struct weir_posted *next; /* the queue of posts, or the free list */
-    struct weir_delivery first;  /* most events have one delivery */
-    struct weir_buffer *buffer;  /* NULL: the body is inline */
+    _Alignas(WEIR_LINE_BYTES) struct weir_task task; /* first: the scheduler's pointer is ours */
+    uint32_t body_bytes : 25;
+    uint32_t flags : 7; /* never change, so that a thief may look */
     uint32_t holds;
-    bool emitted;                /* the pinned handlers have had it */
-    bool first_used;
-    _Alignas(WEIR_LINE_BYTES) struct weir_event event;
-    uint64_t number_max;         /* handlers installed later do not get it */
-    uint8_t inline_body[WEIR_EVENT_INLINE_BYTES];
+    uint64_t id;
+    uint64_t cause_id;
+    struct weir_topic topic;
+    uint64_t key;
+    union {
+        uint8_t short_body[16];
+        struct weir_buffer *buffer; /* WEIR_POSTED_BUFFER */
+    };
+    union {
+        _Alignas(WEIR_LINE_BYTES) uint8_t body_beside[WEIR_EVENT_INLINE_BYTES]; /* WEIR_POSTED_BESIDE */
+        uint64_t number_max; /* WEIR_POSTED_EMITTED: handlers from this one on do not get it */
+    };
 };
 
-static_assert(sizeof(struct weir_posted) == 3 * WEIR_LINE_BYTES, "two lines and the rest of a body");
+static_assert(sizeof(struct weir_posted) == 2 * WEIR_LINE_BYTES, "a line, and one for a longer body");
+static_assert(WEIR_EVENT_BODY_MAX < 1 << 25, "its length fits");
+
+/* One handler's share of an event that several queue for: begins as an event does. */
+struct weir_delivery {
+    struct weir_task task;
+    uint32_t no_bytes : 25;
+    uint32_t flags : 7; /* WEIR_POSTED_DELIVERY */
+    bool cancelled; /* another handler's delivery could not be queued: the event comes again, this one is void */
+    struct weir_posted *posted;
+    struct weir_delivery *made_before; /* of the same event, while it is being queued */
+};
 
 struct weir_events {
     struct weir_posted *first; /* posts that wait for the turn, in order */
@@ -62,20 +84,22 @@ struct weir_events {
     uint32_t live;             /* all events that are not free */
     uint32_t live_max;
     struct weir_posted *free;
-    struct weir_delivery *free_deliveries;
+    struct weir_task *free_deliveries;
     struct weir_slab *slabs;   /* all memory of both */
 };
 
 void weir_events_init(struct weir_events *events, uint64_t memory_bytes);
 void weir_events_deinit(struct weir_reactor *reactor);
 
+/* A new chunk of memory, for weir_posted_take. NULL: none. */
+struct weir_posted *weir_posted_take_new(struct weir_events *events);
 /*
  * An event that waits: a copy of `event` with a hold. The body is copied when `buffer` is NULL, else it lies in
- * `buffer`, whose reference the new event takes over.
+ * `buffer`, whose reference the new event takes over. `flags`: WEIR_POSTED_EMITTED or 0.
  * 0; -EINVAL (over WEIR_EVENT_BODY_MAX), -ENOMEM. The caller looks at live_max.
  */
 int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *event, struct weir_buffer *buffer,
-                     struct weir_posted **posted_out);
+                     uint32_t flags, struct weir_posted **posted_out);
 void weir_posted_drop(struct weir_reactor *reactor, struct weir_posted *posted);
 
 /* The line at `address`, whatever that is, is written soon; another core may have it. */
@@ -88,11 +112,47 @@ static inline void weir_line_fetch(uintptr_t address)
 #endif
 }
 
-/* It is touched soon. NULL: nothing. */
-static inline void weir_posted_fetch(const struct weir_posted *posted)
+static inline struct weir_posted *weir_posted_of(struct weir_task *task)
 {
-    weir_line_fetch((uintptr_t)posted);
-    weir_line_fetch((uintptr_t)posted + offsetof(struct weir_posted, event));
+    return (struct weir_posted *)(void *)task;
+}
+
+static inline struct weir_task *weir_task_of(struct weir_posted *posted)
+{
+    return (struct weir_task *)(void *)posted;
+}
+
+/* Memory for an event, not laid out; NULL: none. */
+static inline struct weir_posted *weir_posted_take(struct weir_events *events)
+{
+    struct weir_posted *posted = events->free;
+    if (__builtin_expect(!posted, 0))
+        return weir_posted_take_new(events);
+    events->free = weir_posted_of(posted->task.next);
+    weir_line_fetch((uintptr_t)events->free);
+    events->live++;
+    return posted;
+}
+
+static inline const void *weir_posted_body(const struct weir_posted *posted)
+{
+    if (__builtin_expect((posted->flags & (WEIR_POSTED_BUFFER | WEIR_POSTED_BESIDE)) == 0, 1))
+        return posted->short_body;
+    return posted->flags & WEIR_POSTED_BESIDE ? posted->body_beside : posted->buffer->bytes;
+}
+
+/* What handlers are given. */
+static inline struct weir_event weir_posted_event(const struct weir_posted *posted)
+{
+    return (struct weir_event){
+        .id = posted->id,
+        .cause_id = posted->cause_id,
+        .topic = posted->topic,
+        .body_bytes = posted->body_bytes,
+        .flags = posted->flags & WEIR_EVENT_KEYED,
+        .key = posted->key,
+        .body = weir_posted_body(posted),
+    };
 }
 
 /* memcpy for bodies, most of which are short and not worth a call. */
@@ -125,6 +185,8 @@ void weir_posted_wait(struct weir_events *events, struct weir_posted *posted);
  * Returns how many; -EAGAIN (strands), -ENOMEM.
  */
 int weir_posted_deliver(struct weir_reactor *reactor, struct weir_roster *roster, struct weir_posted *posted);
+/* To one handler, which takes the caller's hold over. 0; -EAGAIN, -ENOMEM: nothing has happened. */
+int weir_posted_deliver_to(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted);
 
 /* struct weir_class.execute of every handler that queues. */
 enum weir_verdict weir_delivery_execute(void *handler, struct weir_task *task, void *on);

@@ -46,11 +46,11 @@ static int post_here(struct weir_reactor *reactor, struct weir_event *event)
     struct weir_posted *posted;
     if (events->live >= events->live_max)
         return -EAGAIN;
-    int result = weir_posted_make(reactor, event, NULL, &posted);
+    int result = weir_posted_make(reactor, event, NULL, 0, &posted);
     if (result < 0)
         return result;
     note_post(reactor, event, reactor->index);
-    posted->event.id = event->id;
+    posted->id = event->id;
     weir_posted_wait(events, posted);
     return 0;
 }

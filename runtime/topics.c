@@ -85,13 +85,15 @@ static bool dispatch(struct weir_reactor *reactor, struct weir_posted *posted)
 {
     struct weir_topics *topics = reactor->topics;
     struct weir_roster *roster;
-    if (weir_handlers_roster(topics, posted->event.topic, &roster) < 0)
+    if (weir_handlers_roster(topics, posted->topic, &roster) < 0)
         return false;
     if (roster->queueing > 0 && weir_posted_deliver(reactor, roster, posted) < 0)
         return false;
     bool all_queue = roster->queueing > 0 && roster->queueing == roster->count;
-    if (!posted->emitted && !all_queue)
-        tell(reactor, roster, &posted->event);
+    if (!(posted->flags & WEIR_POSTED_EMITTED) && !all_queue) {
+        const struct weir_event event = weir_posted_event(posted);
+        tell(reactor, roster, &event);
+    }
     weir_posted_drop(reactor, posted);
     return true;
 }
@@ -113,7 +115,7 @@ static void keep(struct weir_reactor *reactor, const struct weir_event *event, s
 {
     struct weir_events *events = &reactor->topics->events;
     struct weir_posted *posted;
-    if (weir_posted_make(reactor, event, buffer, &posted) < 0)
+    if (weir_posted_make(reactor, event, buffer, 0, &posted) < 0)
         lose(reactor, event, buffer);
     else if (events->first || !dispatch(reactor, posted))
         weir_posted_wait(events, posted);
@@ -155,15 +157,15 @@ bool weir_topics_takes_mail(const struct weir_reactor *reactor)
 static struct weir_posted *take_first(struct weir_events *events)
 {
     struct weir_posted *posted = events->first;
-    events->first = posted->next;
-    weir_posted_fetch(events->first);
+    events->first = weir_posted_of(posted->task.next);
+    weir_line_fetch((uintptr_t)events->first);
     events->waiting--;
     return posted;
 }
 
 static void put_first(struct weir_events *events, struct weir_posted *posted)
 {
-    posted->next = events->first;
+    posted->task.next = weir_task_of(events->first);
     if (!events->first)
         events->last = posted;
     events->first = posted;

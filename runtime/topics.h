@@ -23,6 +23,7 @@ struct weir_mail;
 struct weir_registry;
 struct weir_topics;
 struct weir_task;
+struct weir_class;
 
 int weir_registry_open(uint32_t topics_max, struct weir_registry **registry_out);
 void weir_registry_close(struct weir_registry *registry);
@@ -50,7 +51,8 @@ void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const stru
 /* A foreign lane's post, on the reactor's own thread: the body is copied. */
 int weir_topics_post_here(struct weir_reactor *reactor, struct weir_topic topic, bool keyed, uint64_t key, uint64_t cause_id,
                           const void *body, uint32_t body_bytes);
-/* struct weir_sched_options.release: tasks (embedded in events of this reactor) that are over. */
-void weir_topics_release(void *reactor, struct weir_task *first, struct weir_task *last, uint32_t count);
+/* struct weir_sched_options.release: tasks of one handler (events of this reactor, or shares in them) that are over. */
+void weir_topics_release(void *reactor, struct weir_class *class, struct weir_task *first, struct weir_task *last,
+                         uint32_t count);
 
 #endif

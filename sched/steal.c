@@ -265,7 +265,8 @@ void weir_sched_done(struct weir_sched *sched, struct weir_strand *strands)
         WEIR_ASSERT(strand->run_left == 0);
         WEIR_ASSERT(sched->away_count > 0);
         sched->away_count--;
-        weir_sched_release_run(sched, strand->run_first, strand->run_last, strand->run_count);
+        weir_sched_release_run(sched, strand->class, strand->run_first, strand->run_last,
+                               strand->run_count);
         weir_strand_settle(sched, strand);
     }
 }

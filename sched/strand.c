@@ -109,9 +109,11 @@ static void release_left(void *context, struct weir_strand *strand)
     if (strand->state == WEIR_STRAND_IDLE)
         return;
     if (strand->state == WEIR_STRAND_AWAY)
-        weir_sched_release_run(sched, strand->run_first, strand->run_last, strand->run_count);
+        weir_sched_release_run(sched, strand->class, strand->run_first, strand->run_last,
+                               strand->run_count);
     if (strand->mail_count > 0)
-        weir_sched_release_run(sched, strand->mail_first, strand->mail_last, strand->mail_count);
+        weir_sched_release_run(sched, strand->class, strand->mail_first, strand->mail_last,
+                               strand->mail_count);
 }
 
 void weir_sched_close(struct weir_sched *sched)
@@ -243,11 +245,11 @@ int weir_sched_post_keyed(struct weir_sched *sched, struct weir_class *class, ui
 
 /* Running. */
 
-void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first,
-                            struct weir_task *last, uint32_t count)
+void weir_sched_release_run(struct weir_sched *sched, struct weir_class *class,
+                            struct weir_task *first, struct weir_task *last, uint32_t count)
 {
     sched->released += count;
-    sched->options.release(sched->options.on, first, last, count);
+    sched->options.release(sched->options.on, class, first, last, count);
 }
 
 void weir_strand_cut(struct weir_strand *strand, uint32_t tasks_max)
@@ -281,7 +283,8 @@ void weir_strand_settle(struct weir_sched *sched, struct weir_strand *strand)
     }
     if (strand->mail_count > 0) {
         sched->counts.dropped += strand->mail_count;
-        weir_sched_release_run(sched, strand->mail_first, strand->mail_last, strand->mail_count);
+        weir_sched_release_run(sched, class, strand->mail_first, strand->mail_last,
+                               strand->mail_count);
         strand->mail_count = 0;
     }
     if (class->open == strand)
@@ -344,7 +347,6 @@ static uint32_t execute(struct weir_sched *sched, struct weir_strand *strand)
         }
         struct weir_task *next = task->next;
         __builtin_prefetch(next); /* the last one's is anything: a prefetch does not mind */
-        __builtin_prefetch((const void *)((uintptr_t)next + WEIR_LINE_BYTES)); /* what it is about is not far */
         enum weir_verdict verdict = fn(context, task, on);
         WEIR_ASSERT(verdict == WEIR_TASK_DONE);
         task = next;
@@ -385,7 +387,8 @@ static uint32_t run_own(struct weir_sched *sched, struct weir_strand *strand, ui
     uint32_t dealt = execute(sched, strand);
     if (strand->run_left > 0)
         uncut(strand, task_before(strand->run_first, strand->run_at));
-    weir_sched_release_run(sched, strand->run_first, strand->run_last, strand->run_count);
+    weir_sched_release_run(sched, strand->class, strand->run_first, strand->run_last,
+                           strand->run_count);
     weir_strand_settle(sched, strand);
     return dealt;
 }

@@ -105,9 +105,10 @@ struct weir_sched_options {
 
     void *on;                    /* given to execute: the reactor */
     uint64_t (*clock)(void *on); /* ns, monotonic; asked about every 10 us of work. Required */
-    /* Tasks that are over or were dropped, back to the home that posted them: `first` .. `last`
-     * by ->next, `last->next` is not meaningful. Required. Must not post. */
-    void (*release)(void *on, struct weir_task *first, struct weir_task *last, uint32_t count);
+    /* Tasks of one class that are over or were dropped, back to the home that posted them: `first`
+     * .. `last` by ->next, `last->next` is not meaningful. Required. Must not post. */
+    void (*release)(void *on, struct weir_class *class, struct weir_task *first,
+                    struct weir_task *last, uint32_t count);
     /* The thief's way home: hand `strands` to weir_sched_done on reactor `home`, in any order
      * with others. A chain, one pointer to send. false: no credit now, the scheduler asks again
      * in its next turn. */

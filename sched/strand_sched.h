@@ -75,8 +75,8 @@ static inline struct weir_strand *weir_strand_unhold(struct weir_strand_list *li
 }
 
 /* strand.c */
-void weir_sched_release_run(struct weir_sched *sched, struct weir_task *first,
-                            struct weir_task *last, uint32_t count);
+void weir_sched_release_run(struct weir_sched *sched, struct weir_class *class,
+                            struct weir_task *first, struct weir_task *last, uint32_t count);
 void weir_strand_queue(struct weir_sched *sched, struct weir_strand *strand);
 /* Cut at most `tasks_max` off the front of the mailbox into the run. */
 void weir_strand_cut(struct weir_strand *strand, uint32_t tasks_max);

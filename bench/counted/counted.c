@@ -100,9 +100,11 @@ static uint64_t no_clock(void *on)
     return 1;
 }
 
-static void take_back(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static void take_back(void *on, struct weir_class *class, struct weir_task *first, struct weir_task *last,
+                      uint32_t count)
 {
     struct strands *strands = on;
+    (void)class;
     (void)count;
     last->next = strands->free_tasks;
     strands->free_tasks = first;
@@ -131,7 +133,7 @@ static void dispatch(uint64_t count, bool keyed, bool stealable)
         fail("no scheduler");
     weir_sched_class_init(strands.sched, &strands.class);
     for (uint32_t i = 0; i < BURST; i++)
-        take_back(&strands, &tasks[i], &tasks[i], 1);
+        take_back(&strands, &strands.class, &tasks[i], &tasks[i], 1);
     for (uint64_t i = 0; i < count; i += BURST) {
         for (uint32_t k = 0; k < BURST; k++) {
             struct weir_task *task = strands.free_tasks;

@@ -47,10 +47,11 @@ static inline uint64_t strands_clock_ns(void *on)
     return measure_now_ns();
 }
 
-static inline void strands_take_back(void *on, struct weir_task *first, struct weir_task *last,
-                                     uint32_t count)
+static inline void strands_take_back(void *on, struct weir_class *class, struct weir_task *first,
+                                     struct weir_task *last, uint32_t count)
 {
     struct strands_side *side = on;
+    (void)class;
     last->next = side->free_tasks;
     side->free_tasks = first;
     side->released += count;
@@ -100,7 +101,8 @@ static inline struct strands *strands_open(uint32_t side_count, uint64_t spin_cy
     }
     weir_sched_class_init(strands->sides[0].sched, &strands->class);
     for (uint32_t i = 0; i < STRANDS_TASKS; i++)
-        strands_take_back(&strands->sides[0], &strands->tasks[i], &strands->tasks[i], 0);
+        strands_take_back(&strands->sides[0], &strands->class, &strands->tasks[i],
+                          &strands->tasks[i], 0);
     return strands;
 }
 

@@ -64,10 +64,11 @@ static inline uint64_t bench_clock(void *on)
     return ((struct seat *)on)->bench->now_ns;
 }
 
-static inline void bench_release(void *on, struct weir_task *first, struct weir_task *last,
-                                 uint32_t count)
+static inline void bench_release(void *on, struct weir_class *class, struct weir_task *first,
+                                 struct weir_task *last, uint32_t count)
 {
     (void)on;
+    (void)class;
     struct weir_task *task = first;
     for (uint32_t i = 0; i < count; i++) {
         struct weir_task *next = task->next;

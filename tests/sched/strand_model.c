@@ -53,9 +53,11 @@ static enum weir_verdict model_execute(void *context, struct weir_task *task, vo
     return WEIR_TASK_DONE;
 }
 
-static void model_release(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static void model_release(void *on, struct weir_class *of, struct weir_task *first, struct weir_task *last,
+                          uint32_t count)
 {
     (void)on;
+    (void)of;
     struct weir_task *task = first;
     for (uint32_t i = 0; i < count; i++) {
         struct item *item = (struct item *)(void *)task;

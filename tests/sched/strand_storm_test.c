@@ -80,13 +80,14 @@ static uint64_t storm_clock(void *on)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void storm_release(void *on, struct weir_task *first, struct weir_task *last, uint32_t count)
+static void storm_release(void *on, struct weir_class *class, struct weir_task *first,
+                          struct weir_task *last, uint32_t count)
 {
     struct seat *seat = on;
     uint32_t walked = 1;
     for (struct weir_task *task = first; task != last; task = task->next)
         walked++;
-    if (walked != count || ((struct event *)(void *)first)->home != seat)
+    if (walked != count || ((struct event *)(void *)first)->home != seat || class != &seat->class)
         weir_fetch_add(&seat->storm->failures, 1, relaxed);
     seat->released += count;
 }
