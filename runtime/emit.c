@@ -68,16 +68,9 @@ static __attribute__((noinline)) int emit_slowly(struct weir_reactor *reactor, s
     return emit_long(reactor, &event);
 }
 
-static inline uint64_t word_of(struct weir_topic topic)
-{
-    uint64_t word;
-    memcpy(&word, &topic, sizeof word);
-    return word;
-}
-
 static inline bool plain_for(const struct weir_roster *roster, struct weir_topic topic)
 {
-    return word_of(roster->plain) == word_of(topic);
+    return weir_topic_word(roster->plain) == weir_topic_word(topic);
 }
 
 int weir_emit_called(struct weir_reactor *reactor, struct weir_topic topic, const void *body, uint32_t body_bytes)

@@ -16,6 +16,8 @@
 
 enum { HERES_MIN = 64 };
 
+static const struct weir_topic not_plain = {UINT32_MAX, 0}; /* no topic is so */
+
 int weir_handlers_init(struct weir_topics *topics)
 {
     topics->everything.slot = UINT32_MAX;
@@ -28,6 +30,7 @@ int weir_handlers_init(struct weir_topics *topics)
     if (!topics->nobody)
         return -ENOMEM;
     topics->nobody->stale = true;
+    topics->nobody->topic = topics->nobody->plain = not_plain;
     return 0;
 }
 
@@ -73,8 +76,6 @@ void weir_handlers_deinit(struct weir_topics *topics)
     topics->reactor->one_count = 0;
     free(topics->nobody);
 }
-
-static const struct weir_topic not_plain = {UINT32_MAX, 0};
 
 /* Topics that this reactor has not met. */
 
@@ -240,9 +241,11 @@ static void fill_calls(struct weir_roster *roster, struct weir_topic topic)
     if (roster->is_error && roster->count == 0)
         plain = false;
     roster->plain = plain ? topic : not_plain;
+    bool lone = roster->count == 1 && roster->queueing == 1 && roster->handlers[0]->remaining == 0;
+    roster->lone = lone ? roster->handlers[0] : NULL;
 }
 
-int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here)
+static int compile(struct weir_topics *topics, struct weir_here *here)
 {
     const struct weir_path *name = name_at(topics, here->topic.slot);
     uint32_t count = gather(topics, here, name, NULL);
@@ -256,8 +259,20 @@ int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here)
     roster->next = NULL;
     fill_calls(roster, here->topic);
     fill_one(&topics->reactor->ones[here->topic.slot], roster);
+    roster->topic = here->topic;
     roster->stale = false;
     return 0;
+}
+
+int weir_handlers_bring_up(struct weir_topics *topics, struct weir_topic topic, struct weir_roster **roster_out)
+{
+    struct weir_here *here;
+    int result = weir_handlers_here(topics, topic, &here);
+    if (result == 0 && topics->rosters[topic.slot]->stale)
+        result = compile(topics, here);
+    if (result == 0)
+        *roster_out = topics->rosters[topic.slot];
+    return result;
 }
 
 /* Calling, when a plain walk will not do: something changed meanwhile, runs are counted, or some handlers queue. */
@@ -318,7 +333,7 @@ void weir_handlers_unheard(struct weir_reactor *reactor, const struct weir_event
 static void outdate(struct weir_topics *topics, uint32_t slot)
 {
     topics->rosters[slot]->stale = true;
-    topics->rosters[slot]->plain = not_plain;
+    topics->rosters[slot]->topic = topics->rosters[slot]->plain = not_plain;
     topics->reactor->ones[slot].topic = not_plain;
 }
 

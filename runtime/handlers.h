@@ -22,6 +22,8 @@
 #ifndef WEIR_RUNTIME_HANDLERS_H
 #define WEIR_RUNTIME_HANDLERS_H
 
+#include <string.h>
+
 #include "base/list.h"
 #include "runtime/event.h"
 #include "runtime/reactor.h"
@@ -67,11 +69,13 @@ struct weir_call {
 };
 
 struct weir_roster {
+    struct weir_topic topic; /* while the roster is up to date, else one of generation zero */
     struct weir_topic plain; /* the topic while the roster is up to date and its calls can be made as they are; else
                                 one of generation zero: take the long way */
     uint32_t count;
     uint32_t room;
     uint32_t queueing;   /* how many of them queue */
+    struct weir_handler *lone; /* the only one, if it queues and its runs are not counted; else NULL */
     bool stale;          /* out of date */
     bool is_error;       /* an event that nobody hears is logged */
     struct weir_roster *next; /* topics->retired */
@@ -117,7 +121,7 @@ void weir_handlers_deinit(struct weir_topics *topics);
 
 /* Slow ways of the three below. */
 int weir_handlers_learn(struct weir_topics *topics, struct weir_topic topic, struct weir_here **here_out);
-int weir_handlers_compile(struct weir_topics *topics, struct weir_here *here);
+int weir_handlers_bring_up(struct weir_topics *topics, struct weir_topic topic, struct weir_roster **roster_out);
 uint32_t weir_handlers_call_careful(struct weir_reactor *reactor, const struct weir_roster *roster,
                                     const struct weir_event *event);
 /* The end of a call in which handlers changed: those from `at` on that are still installed, then cause_id is what it was
@@ -161,21 +165,28 @@ static inline int weir_handlers_here(struct weir_topics *topics, struct weir_top
     return weir_handlers_learn(topics, topic, here_out);
 }
 
+static inline uint64_t weir_topic_word(struct weir_topic topic)
+{
+    uint64_t word;
+    memcpy(&word, &topic, sizeof word);
+    return word;
+}
+
+/* The roster of a topic if it is up to date, else NULL. */
+static inline struct weir_roster *weir_handlers_roster_ready(const struct weir_topics *topics, struct weir_topic topic)
+{
+    if (__builtin_expect(topic.slot >= topics->here_count, 0))
+        return NULL;
+    struct weir_roster *roster = topics->rosters[topic.slot];
+    return __builtin_expect(weir_topic_word(roster->topic) == weir_topic_word(topic), 1) ? roster : NULL;
+}
+
 /* The roster as of now: good until a handler changes. 0; -ENOENT, -ENOMEM. */
 static inline int weir_handlers_roster(struct weir_topics *topics, struct weir_topic topic,
                                        struct weir_roster **roster_out)
 {
-    struct weir_here *here;
-    int result = weir_handlers_here(topics, topic, &here);
-    if (result < 0)
-        return result;
-    if (__builtin_expect(topics->rosters[topic.slot]->stale, 0)) {
-        result = weir_handlers_compile(topics, here);
-        if (result < 0)
-            return result;
-    }
-    *roster_out = topics->rosters[topic.slot];
-    return 0;
+    *roster_out = weir_handlers_roster_ready(topics, topic);
+    return __builtin_expect(*roster_out != NULL, 1) ? 0 : weir_handlers_bring_up(topics, topic, roster_out);
 }
 
 /*

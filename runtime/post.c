@@ -40,28 +40,34 @@ static void note_copy(struct weir_reactor *from, const struct weir_event *event,
 
 /* Posting here. */
 
+/*
+ * Where one handler alone listens and queues, the event goes to its strand at once; while older posts wait for the turn it
+ * lines up behind them, since a strand's order is the order of posts. All else waits for the turn.
+ */
 static int post_here(struct weir_reactor *reactor, struct weir_event *event)
 {
-    struct weir_events *events = &reactor->topics->events;
+    struct weir_topics *topics = reactor->topics;
+    struct weir_events *events = &topics->events;
+    struct weir_roster *roster;
     struct weir_posted *posted;
-    if (events->live >= events->live_max)
+    int result = weir_handlers_roster(topics, event->topic, &roster);
+    if (__builtin_expect(result < 0, 0))
+        return result;
+    if (__builtin_expect(events->live >= events->live_max, 0))
         return -EAGAIN;
-    int result = weir_posted_make(reactor, event, NULL, 0, &posted);
-    if (result < 0)
+    result = weir_posted_make(reactor, event, NULL, 0, &posted);
+    if (__builtin_expect(result < 0, 0))
         return result;
     note_post(reactor, event, reactor->index);
     posted->id = event->id;
-    weir_posted_wait(events, posted);
+    if (!roster->lone || events->first || weir_posted_deliver_to(reactor, roster->lone, posted) < 0)
+        weir_posted_wait(events, posted);
     return 0;
 }
 
 int weir_topics_post_here(struct weir_reactor *reactor, struct weir_topic topic, bool keyed, uint64_t key,
                           uint64_t cause_id, const void *body, uint32_t body_bytes)
 {
-    struct weir_here *here;
-    int result = weir_handlers_here(reactor->topics, topic, &here);
-    if (result < 0)
-        return result;
     struct weir_event event = {
         .cause_id = cause_id,
         .topic = topic,
