@@ -48,8 +48,6 @@ MUTANTS = [
        "weir_frame_read(*bytes_out, (size_t)count, extent, head_out->sequence, head_out)")]),
     ("the run of an extent is not looked at",
      [("journal_read.c", "head->run == reading->run &&", "")]),
-    ("reading begins with the oldest extent there is",
-     [("journal_read.c", "    return read_chain(reading, index - 1);", "    return read_chain(reading, 0);")]),
     ("reading ends with the first extent",
      [("journal_read.c", "if (result < 0 || ++index == reading->found_count)", "if (true)")]),
     ("a frame is appended to while it is written",
