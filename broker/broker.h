@@ -120,6 +120,9 @@ int weir_broker_publish(struct weir_part *part, const struct weir_publication *p
                         struct weir_publish_waiter *waiter, uint64_t *receivers_out);
 void weir_broker_publish_cancel(struct weir_part *part, struct weir_publish_waiter *waiter);
 
+/* How many a publish would reach: subscribers and matching patterns', everywhere. */
+uint64_t weir_broker_receivers(struct weir_part *part, enum weir_name_kind kind, struct weir_slice name);
+
 /* The replicated table. */
 uint64_t weir_broker_subscriber_count(struct weir_part *part, enum weir_name_kind kind, struct weir_slice name);
 uint64_t weir_broker_name_count(struct weir_part *part, enum weir_name_kind kind); /* names with a subscriber somewhere */
