@@ -17,8 +17,9 @@
 /* What came has been handled, as far as this reactor knows. */
 static bool all_handled(const struct weir_reactor *reactor)
 {
-    return weir_list_empty(&reactor->hooks) && weir_list_empty(&reactor->late_hooks) && weir_topics_idle(reactor) && !weir_sched_busy(reactor->sched) &&
-           reactor->waiting_count == 0 && reactor->file_ops == 0 && reactor->work_jobs == 0;
+    return weir_list_empty(&reactor->hooks) && weir_list_empty(&reactor->late_hooks) &&
+           weir_topics_idle(reactor) && !weir_sched_busy(reactor->sched) && reactor->waiting_count == 0 &&
+           reactor->file_ops == 0 && reactor->work_jobs == 0;
 }
 
 /* And nothing more comes from outside, and the answers have left. */
