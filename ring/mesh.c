@@ -92,7 +92,7 @@ static void set_unite(struct set *set, const struct set *more)
 }
 
 /* The lowest member at or above `from`, or WEIR_MESH_REACTORS_MAX. */
-static uint32_t set_next(const struct set *set, uint32_t from)
+static inline uint32_t set_next(const struct set *set, uint32_t from)
 {
     for (uint32_t w = from / 64; w < SET_WORDS; w++) {
         uint64_t bits = set->word[w];
@@ -252,6 +252,15 @@ void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum
     return slot;
 }
 
+struct weir_ring *weir_mesh_open_burst(struct weir_mesh *mesh, uint32_t from, uint32_t to)
+{
+    WEIR_ASSERT(to < mesh->reactor_count);
+    struct weir_ring *ring = out_ring(mesh, POSTS, from, to);
+    if (ring != NULL)
+        set_add(&mesh->sides[from].dirty[POSTS], to);
+    return ring;
+}
+
 uint32_t weir_mesh_credit(struct weir_mesh *mesh, uint32_t from, uint32_t to, enum weir_mesh_lane lane)
 {
     WEIR_ASSERT(to < mesh->reactor_count);
@@ -349,8 +358,10 @@ void weir_mesh_flush(struct weir_mesh *mesh, uint32_t from, weir_mesh_wake_fn wa
     struct set touched = {{0}};
     bool gave_back = false;
     for (int plane = 0; plane < PLANES; plane++) {
-        publish_dirty(side, plane, &touched);
-        gave_back |= give_back(side, plane);
+        if (!set_empty(&side->dirty[plane]))
+            publish_dirty(side, plane, &touched);
+        if (!set_empty(&side->released[plane]))
+            gave_back |= give_back(side, plane);
     }
     if (!gave_back && set_empty(&touched))
         return;
@@ -358,10 +369,10 @@ void weir_mesh_flush(struct weir_mesh *mesh, uint32_t from, weir_mesh_wake_fn wa
     for (int plane = 0; plane < PLANES; plane++) {
         if (!mesh->scan)
             mark_pending(mesh, &side->dirty[plane], plane, from);
-        find_starved(mesh, &side->released[plane], plane, from, &touched);
+        if (!set_empty(&side->released[plane]))
+            find_starved(mesh, &side->released[plane], plane, from, &touched);
+        side->dirty[plane] = side->released[plane] = (struct set){{0}};
     }
-    memset(side->dirty, 0, sizeof side->dirty);
-    memset(side->released, 0, sizeof side->released);
     wake_sleepers(mesh, &touched, wake, context);
 }
 
@@ -388,8 +399,12 @@ static struct weir_ring *in_ring(struct weir_mesh *mesh, int plane, uint32_t fro
 /* Which senders to look at now: all, or those that set their bit since, and those not emptied. */
 static struct set senders_to_read(struct weir_mesh *mesh, struct side *side, int plane, uint32_t to)
 {
-    if (mesh->scan)
-        return mesh->all;
+    if (mesh->scan) {
+        struct set others = mesh->all;
+        if (side->out[plane][to] == NULL) /* nobody but itself could have: it knows */
+            set_remove(&others, to);
+        return others;
+    }
     bool taken = false;
     for (int w = 0; w < SET_WORDS; w++) {
         weir_atomic_u64 *word = &mesh->pending[to].word[plane][w];
@@ -404,18 +419,27 @@ static struct set senders_to_read(struct weir_mesh *mesh, struct side *side, int
     return side->backlog[plane];
 }
 
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /* One look at one sender's ring: what is ready now, within the budget. */
 static uint32_t drain_sender(struct weir_mesh *mesh, int plane, uint32_t to, uint32_t from,
-                             uint32_t budget, weir_mesh_slot_fn fn, void *context)
+                             uint32_t budget, weir_mesh_run_fn fn, void *context)
 {
     struct side *side = &mesh->sides[to];
     struct weir_ring *ring = in_ring(mesh, plane, from, to);
     uint32_t ready = ring != NULL ? weir_ring_ready(ring) : 0;
-    uint32_t count = ready < budget ? ready : budget;
+    uint32_t count = smaller(ready, budget);
     uint32_t taken = 0;
-    while (taken < count && fn(context, from, weir_ring_peek_sized(ring, WEIR_MESH_SLOT_BYTES))) {
-        weir_ring_release(ring);
-        taken++;
+    for (bool all = true; all && taken < count;) {
+        void *first;
+        uint32_t run = smaller(weir_ring_peek_many(ring, &first), smaller(count - taken, WEIR_MESH_RUN_MAX));
+        uint32_t took = fn(context, from, first, run);
+        weir_ring_release_many(ring, took);
+        taken += took;
+        all = took == run;
     }
     if (taken > 0)
         set_add(&side->released[plane], from);
@@ -427,11 +451,11 @@ static uint32_t drain_sender(struct weir_mesh *mesh, int plane, uint32_t to, uin
 }
 
 static uint32_t drain_plane(struct weir_mesh *mesh, int plane, uint32_t to, uint32_t budget,
-                            weir_mesh_slot_fn fn, void *context)
+                            weir_mesh_run_fn fn, void *context)
 {
     struct side *side = side_of(mesh, to);
     struct set senders = senders_to_read(mesh, side, plane, to);
-    memset(&side->refused[plane], 0, sizeof side->refused[plane]);
+    side->refused[plane] = (struct set){{0}};
     uint32_t first = set_next(&senders, side->next_sender[plane]);
     uint32_t taken = 0;
     /* Once round: from `first` to the highest, then from the lowest to `first`. */
@@ -448,11 +472,32 @@ static uint32_t drain_plane(struct weir_mesh *mesh, int plane, uint32_t to, uint
     return taken;
 }
 
-uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_slot_fn fn,
-                         void *context)
+struct one_by_one {
+    weir_mesh_slot_fn fn;
+    void *context;
+};
+
+static uint32_t take_one_by_one(void *context, uint32_t from, void *first, uint32_t count)
+{
+    const struct one_by_one *each = context;
+    char *slot = first;
+    uint32_t taken = 0;
+    for (; taken < count && each->fn(each->context, from, slot); taken++)
+        slot += WEIR_MESH_SLOT_BYTES;
+    return taken;
+}
+
+uint32_t weir_mesh_drain_runs(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_run_fn fn, void *context)
 {
     uint32_t taken = drain_plane(mesh, SLOTS, to, budget, fn, context);
     return taken + drain_plane(mesh, POSTS, to, budget, fn, context);
+}
+
+uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_slot_fn fn,
+                         void *context)
+{
+    struct one_by_one each = {fn, context};
+    return weir_mesh_drain_runs(mesh, to, budget, take_one_by_one, &each);
 }
 
 uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buffer_fn fn,

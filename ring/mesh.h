@@ -63,10 +63,12 @@ enum {
     WEIR_MESH_SLOTS_ALL = 4096,  /* slots on the way to one reactor, shared out among its senders */
     WEIR_MESH_SLOTS_MIN = 64,    /* of one ring */
     WEIR_MESH_SLOTS_MAX = 1024,  /* of one ring */
+    WEIR_MESH_RUN_MAX = 64,      /* slots handed over at once: what is read keeps its credit till then */
     WEIR_MESH_HOME_PER_SLOT = 2, /* buffers on the way home for each slot of the ring beside it */
 };
 
 struct weir_mesh;
+struct weir_ring;
 
 /* Which slots a reservation may take. */
 enum weir_mesh_lane {
@@ -101,6 +103,13 @@ uint32_t weir_mesh_slots(const struct weir_mesh *mesh); /* slots of each ring, b
  */
 void *weir_mesh_reserve(struct weir_mesh *mesh, uint32_t from, uint32_t to,
                         enum weir_mesh_lane lane);
+
+/*
+ * The ring of posts towards `to`, for reserving on it directly until the next flush, which shows what was reserved:
+ * weir_ring_reserve_sized(ring, WEIR_MESH_SLOT_BYTES, 0) is weir_mesh_reserve on that lane.
+ * NULL: no memory for it.
+ */
+struct weir_ring *weir_mesh_open_burst(struct weir_mesh *mesh, uint32_t from, uint32_t to);
 
 /*
  * Send `buffer` home to `owner`; shown by the next flush. False: no room, keep it and try again. The room
@@ -147,6 +156,13 @@ uint32_t weir_mesh_drain(struct weir_mesh *mesh, uint32_t to, uint32_t budget, w
                          void *context);
 
 typedef void (*weir_mesh_buffer_fn)(void *context, uint32_t from, void *buffer);
+
+/*
+ * The same by runs: `count` slots side by side, valid until the callback returns, which says how many of them, from the
+ * first on, it took. Fewer than all: as false above.
+ */
+typedef uint32_t (*weir_mesh_run_fn)(void *context, uint32_t from, void *first, uint32_t count);
+uint32_t weir_mesh_drain_runs(struct weir_mesh *mesh, uint32_t to, uint32_t budget, weir_mesh_run_fn fn, void *context);
 
 /* Take every buffer that has come home to `owner`. Returns how many. */
 uint32_t weir_mesh_collect(struct weir_mesh *mesh, uint32_t owner, weir_mesh_buffer_fn fn,

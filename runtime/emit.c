@@ -28,7 +28,7 @@ static int queue(struct weir_reactor *reactor, struct weir_roster *roster, const
     if (result < 0)
         return result;
     if (waits) {
-        posted->number_max = topics->number_next;
+        weir_posted_beside(posted)->number_max = topics->number_next;
         weir_posted_wait(&topics->events, posted);
         return (int)roster->queueing;
     }

@@ -24,12 +24,14 @@ struct weir_slab {
     _Alignas(WEIR_LINE_BYTES) struct weir_slab *next;
 };
 
+static_assert(sizeof(struct weir_slab) + WEIR_SLAB_EVENTS * 2 * WEIR_LINE_BYTES <= SLAB_BYTES, "what a slab holds");
+static_assert(sizeof(struct weir_beside) == WEIR_LINE_BYTES, "one line");
 static_assert(offsetof(struct weir_delivery, task) == 0, "a task is its delivery");
 static_assert(offsetof(struct weir_posted, task) == 0, "or its event");
 
 void weir_events_init(struct weir_events *events, uint64_t memory_bytes)
 {
-    uint64_t most = memory_bytes / MEMORY_SHARE / sizeof(struct weir_posted);
+    uint64_t most = memory_bytes / MEMORY_SHARE / (2 * WEIR_LINE_BYTES);
     *events = (struct weir_events){.live_max = WEIR_EVENTS_MAX};
     if (most < WEIR_EVENTS_MAX)
         events->live_max = most < EVENTS_MIN ? EVENTS_MIN : (uint32_t)most;
@@ -66,7 +68,7 @@ struct weir_posted *weir_posted_take_new(struct weir_events *events)
     struct weir_posted *made = (struct weir_posted *)(void *)new_slab(events);
     if (!made)
         return NULL;
-    for (size_t left = (SLAB_BYTES - sizeof(struct weir_slab)) / sizeof *made; left > 0; left--, made++) {
+    for (uint32_t left = WEIR_SLAB_EVENTS; left > 0; left--, made++) {
         made->task.next = weir_task_of(events->free);
         events->free = made;
     }
@@ -103,52 +105,48 @@ static void give_delivery(struct weir_events *events, struct weir_delivery *deli
     events->free_deliveries = &delivery->task;
 }
 
-/* Where the body is to lie. An emitted event has its number in the second line. */
-static uint32_t place_of_body(uint32_t body_bytes, uint32_t flags, const struct weir_buffer *buffer)
+int weir_posted_copy_far(struct weir_reactor *reactor, struct weir_posted *posted, const void *body)
 {
-    if (buffer)
-        return WEIR_POSTED_BUFFER;
-    if (body_bytes <= sizeof((struct weir_posted *)NULL)->short_body)
-        return 0;
-    return body_bytes <= WEIR_EVENT_INLINE_BYTES && !(flags & WEIR_POSTED_EMITTED) ? WEIR_POSTED_BESIDE : WEIR_POSTED_BUFFER;
-}
-
-/* 0, -ENOMEM */
-static int copy_body(struct weir_reactor *reactor, struct weir_posted *posted, const void *body, uint32_t bytes)
-{
-    if (!(posted->flags & WEIR_POSTED_BUFFER)) {
-        weir_body_copy(posted->flags & WEIR_POSTED_BESIDE ? posted->body_beside : posted->short_body, body, bytes);
+    uint32_t bytes = posted->body_bytes;
+    if (posted->flags & WEIR_POSTED_BESIDE) {
+        memcpy(weir_posted_beside(posted)->body, body, bytes);
         return 0;
     }
     posted->buffer = weir_buffer_take(reactor, bytes);
-    if (!posted->buffer)
+    if (!posted->buffer) {
+        give_posted(&reactor->topics->events, posted);
         return -ENOMEM;
+    }
     memcpy(posted->buffer->bytes, body, bytes);
     return 0;
+}
+
+/* Its number is beside it. */
+static void say_emitted(struct weir_posted *posted)
+{
+    if (posted->flags & WEIR_POSTED_BESIDE)
+        posted->flags ^= WEIR_POSTED_BESIDE | WEIR_POSTED_BUFFER;
 }
 
 int weir_posted_make(struct weir_reactor *reactor, const struct weir_event *event, struct weir_buffer *buffer,
                      uint32_t flags, struct weir_posted **posted_out)
 {
-    struct weir_events *events = &reactor->topics->events;
-    uint32_t bytes = event->body_bytes;
-    if (bytes > WEIR_EVENT_BODY_MAX)
+    if (event->body_bytes > WEIR_EVENT_BODY_MAX)
         return -EINVAL;
-    struct weir_posted *posted = weir_posted_take(events);
+    struct weir_posted *posted = weir_posted_take(&reactor->topics->events);
     if (!posted)
         return -ENOMEM;
-    posted->body_bytes = bytes & ((1u << 25) - 1);
-    posted->flags = (event->flags | flags | place_of_body(bytes, flags, buffer)) & 0x7f;
-    posted->holds = 1;
+    weir_posted_head(posted, buffer ? 0 : event->body_bytes, event->flags | flags | (buffer ? WEIR_POSTED_BUFFER : 0));
+    posted->body_bytes = event->body_bytes & ((1u << 25) - 1);
     posted->id = event->id;
     posted->cause_id = event->cause_id;
     posted->topic = event->topic;
     posted->key = event->key;
     posted->buffer = buffer;
-    if (!buffer && copy_body(reactor, posted, event->body, bytes) < 0) {
-        give_posted(events, posted);
+    if (flags & WEIR_POSTED_EMITTED)
+        say_emitted(posted);
+    if (!buffer && weir_posted_copy_body(reactor, posted, event->body) < 0)
         return -ENOMEM;
-    }
     *posted_out = posted;
     return 0;
 }
@@ -179,16 +177,7 @@ void weir_posted_wait(struct weir_events *events, struct weir_posted *posted)
 static int queue_task(struct weir_reactor *reactor, struct weir_handler *handler, const struct weir_posted *posted,
                       struct weir_task *task)
 {
-    int result = posted->flags & WEIR_EVENT_KEYED
-                     ? weir_sched_post_keyed(reactor->sched, &handler->class, posted->key, task)
-                     : weir_sched_post(reactor->sched, &handler->class, task);
-    handler->queued += result == 0;
-    return result;
-}
-
-int weir_posted_deliver_to(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted)
-{
-    return queue_task(reactor, handler, posted, &posted->task);
+    return weir_handlers_queue(reactor, handler, posted->flags & WEIR_EVENT_KEYED, posted->key, task);
 }
 
 static int deliver_share(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted,
@@ -214,7 +203,7 @@ static int deliver_share(struct weir_reactor *reactor, struct weir_handler *hand
 
 static bool takes(const struct weir_handler *handler, const struct weir_posted *posted)
 {
-    return handler->queues && (!(posted->flags & WEIR_POSTED_EMITTED) || handler->number < posted->number_max);
+    return handler->queues && (!(posted->flags & WEIR_POSTED_EMITTED) || handler->number < weir_posted_beside(posted)->number_max);
 }
 
 /* Runs are counted when they are queued: a thief may not. */

@@ -37,7 +37,7 @@ enum {
 enum {
     WEIR_POSTED_EMITTED = 1u << 1,  /* its pinned handlers have had it; handlers installed later do not get it */
     WEIR_POSTED_BUFFER = 1u << 2,   /* the body is in `buffer` */
-    WEIR_POSTED_BESIDE = 1u << 3,   /* the body is in the second line */
+    WEIR_POSTED_BESIDE = 1u << 3,   /* the body is in struct weir_beside */
     WEIR_POSTED_DELIVERY = 1u << 4, /* no event, but struct weir_delivery */
 };
 
@@ -58,13 +58,25 @@ struct weir_posted {
         uint8_t short_body[16];
         struct weir_buffer *buffer; /* WEIR_POSTED_BUFFER */
     };
+};
+
+static_assert(sizeof(struct weir_posted) == WEIR_LINE_BYTES, "one line");
+
+/* What few events need: elsewhere, lest it take every second line of the cache from the others. */
+struct weir_beside {
     union {
-        _Alignas(WEIR_LINE_BYTES) uint8_t body_beside[WEIR_EVENT_INLINE_BYTES]; /* WEIR_POSTED_BESIDE */
+        uint8_t body[WEIR_EVENT_INLINE_BYTES]; /* WEIR_POSTED_BESIDE */
         uint64_t number_max; /* WEIR_POSTED_EMITTED: handlers from this one on do not get it */
     };
 };
 
-static_assert(sizeof(struct weir_posted) == 2 * WEIR_LINE_BYTES, "a line, and one for a longer body");
+enum { WEIR_SLAB_EVENTS = 127 }; /* laid out together: so many events, then as much beside them */
+
+static inline struct weir_beside *weir_posted_beside(const struct weir_posted *posted)
+{
+    return (struct weir_beside *)((uintptr_t)posted + WEIR_SLAB_EVENTS * sizeof *posted);
+}
+
 static_assert(WEIR_EVENT_BODY_MAX < 1 << 25, "its length fits");
 
 /* One handler's share of an event that several queue for: begins as an event does. */
@@ -112,49 +124,6 @@ static inline void weir_line_fetch(uintptr_t address)
 #endif
 }
 
-static inline struct weir_posted *weir_posted_of(struct weir_task *task)
-{
-    return (struct weir_posted *)(void *)task;
-}
-
-static inline struct weir_task *weir_task_of(struct weir_posted *posted)
-{
-    return (struct weir_task *)(void *)posted;
-}
-
-/* Memory for an event, not laid out; NULL: none. */
-static inline struct weir_posted *weir_posted_take(struct weir_events *events)
-{
-    struct weir_posted *posted = events->free;
-    if (__builtin_expect(!posted, 0))
-        return weir_posted_take_new(events);
-    events->free = weir_posted_of(posted->task.next);
-    weir_line_fetch((uintptr_t)events->free);
-    events->live++;
-    return posted;
-}
-
-static inline const void *weir_posted_body(const struct weir_posted *posted)
-{
-    if (__builtin_expect((posted->flags & (WEIR_POSTED_BUFFER | WEIR_POSTED_BESIDE)) == 0, 1))
-        return posted->short_body;
-    return posted->flags & WEIR_POSTED_BESIDE ? posted->body_beside : posted->buffer->bytes;
-}
-
-/* What handlers are given. */
-static inline struct weir_event weir_posted_event(const struct weir_posted *posted)
-{
-    return (struct weir_event){
-        .id = posted->id,
-        .cause_id = posted->cause_id,
-        .topic = posted->topic,
-        .body_bytes = posted->body_bytes,
-        .flags = posted->flags & WEIR_EVENT_KEYED,
-        .key = posted->key,
-        .body = weir_posted_body(posted),
-    };
-}
-
 /* memcpy for bodies, most of which are short and not worth a call. */
 static inline void weir_body_copy(void *to, const void *from, size_t bytes)
 {
@@ -177,6 +146,70 @@ static inline void weir_body_copy(void *to, const void *from, size_t bytes)
     }
 }
 
+static inline struct weir_posted *weir_posted_of(struct weir_task *task)
+{
+    return (struct weir_posted *)(void *)task;
+}
+
+static inline struct weir_task *weir_task_of(struct weir_posted *posted)
+{
+    return (struct weir_task *)(void *)posted;
+}
+
+/* Memory for an event, not laid out; NULL: none. */
+static inline struct weir_posted *weir_posted_take(struct weir_events *events)
+{
+    struct weir_posted *posted = events->free;
+    if (__builtin_expect(!posted, 0))
+        return weir_posted_take_new(events);
+    events->free = weir_posted_of(posted->task.next);
+    weir_line_fetch((uintptr_t)events->free);
+    events->live++;
+    return posted;
+}
+
+/* Length, flags and one hold. A short body will lie in the event, a longer one beside it. */
+static inline void weir_posted_head(struct weir_posted *posted, uint32_t body_bytes, uint32_t flags)
+{
+    uint32_t beside = body_bytes > sizeof posted->short_body ? WEIR_POSTED_BESIDE : 0;
+    uint32_t far = body_bytes > WEIR_EVENT_INLINE_BYTES ? WEIR_POSTED_BUFFER : beside;
+    posted->body_bytes = body_bytes & ((1u << 25) - 1);
+    posted->flags = (flags | far) & 0x7f;
+    posted->holds = 1;
+}
+
+/* To where the head says it will lie. 0; -ENOMEM: the event is gone. */
+int weir_posted_copy_far(struct weir_reactor *reactor, struct weir_posted *posted, const void *body);
+
+static inline int weir_posted_copy_body(struct weir_reactor *reactor, struct weir_posted *posted, const void *body)
+{
+    if (__builtin_expect((posted->flags & (WEIR_POSTED_BUFFER | WEIR_POSTED_BESIDE)) != 0, 0))
+        return weir_posted_copy_far(reactor, posted, body);
+    weir_body_copy(posted->short_body, body, posted->body_bytes);
+    return 0;
+}
+
+static inline const void *weir_posted_body(const struct weir_posted *posted)
+{
+    if (__builtin_expect((posted->flags & (WEIR_POSTED_BUFFER | WEIR_POSTED_BESIDE)) == 0, 1))
+        return posted->short_body;
+    return posted->flags & WEIR_POSTED_BESIDE ? weir_posted_beside(posted)->body : posted->buffer->bytes;
+}
+
+/* What handlers are given. */
+static inline struct weir_event weir_posted_event(const struct weir_posted *posted)
+{
+    return (struct weir_event){
+        .id = posted->id,
+        .cause_id = posted->cause_id,
+        .topic = posted->topic,
+        .body_bytes = posted->body_bytes,
+        .flags = posted->flags & WEIR_EVENT_KEYED,
+        .key = posted->key,
+        .body = weir_posted_body(posted),
+    };
+}
+
 /* Line up for the turn, taking the hold over. */
 void weir_posted_wait(struct weir_events *events, struct weir_posted *posted);
 
@@ -185,8 +218,6 @@ void weir_posted_wait(struct weir_events *events, struct weir_posted *posted);
  * Returns how many; -EAGAIN (strands), -ENOMEM.
  */
 int weir_posted_deliver(struct weir_reactor *reactor, struct weir_roster *roster, struct weir_posted *posted);
-/* To one handler, which takes the caller's hold over. 0; -EAGAIN, -ENOMEM: nothing has happened. */
-int weir_posted_deliver_to(struct weir_reactor *reactor, struct weir_handler *handler, struct weir_posted *posted);
 
 /* struct weir_class.execute of every handler that queues. */
 enum weir_verdict weir_delivery_execute(void *handler, struct weir_task *task, void *on);

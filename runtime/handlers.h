@@ -55,12 +55,12 @@ struct weir_handler {
     bool queues;         /* its events go through strands */
     bool class_open;     /* the scheduler knows `class` */
     uint64_t number;     /* of installation: later ones are higher */
-    uint64_t queued;     /* events of it that are with the scheduler */
     struct weir_place *place; /* NULL once it leaves */
     struct weir_list node;    /* of its place, of topics->leaving or of topics->free_handlers */
     weir_done_fn on_removed;
     struct weir_topics *topics;
     struct weir_class class;
+    uint64_t queued; /* events of it that are with the scheduler; each post counts, so not on a thief's line */
 };
 
 struct weir_call {
@@ -151,6 +151,20 @@ void weir_handlers_spend(struct weir_handler *handler);
 /* An "error" event had no handler. */
 void weir_handlers_unheard(struct weir_reactor *reactor, const struct weir_event *event);
 
+static inline uint64_t weir_topic_word(struct weir_topic topic)
+{
+    uint64_t word;
+    memcpy(&word, &topic, sizeof word);
+    return word;
+}
+
+/* Has this reactor met the topic? */
+static inline bool weir_handlers_knows(const struct weir_topics *topics, struct weir_topic topic)
+{
+    return topic.slot < topics->here_count && topic.generation != 0 &&
+           weir_topic_word(topics->heres[topic.slot].topic) == weir_topic_word(topic);
+}
+
 /* 0; -ENOENT: not a topic of this runtime; -ENOMEM. */
 static inline int weir_handlers_here(struct weir_topics *topics, struct weir_topic topic,
                                      struct weir_here **here_out)
@@ -163,13 +177,6 @@ static inline int weir_handlers_here(struct weir_topics *topics, struct weir_top
         }
     }
     return weir_handlers_learn(topics, topic, here_out);
-}
-
-static inline uint64_t weir_topic_word(struct weir_topic topic)
-{
-    uint64_t word;
-    memcpy(&word, &topic, sizeof word);
-    return word;
 }
 
 /* The roster of a topic if it is up to date, else NULL. */
@@ -187,6 +194,16 @@ static inline int weir_handlers_roster(struct weir_topics *topics, struct weir_t
 {
     *roster_out = weir_handlers_roster_ready(topics, topic);
     return __builtin_expect(*roster_out != NULL, 1) ? 0 : weir_handlers_bring_up(topics, topic, roster_out);
+}
+
+/* One more task for a handler that queues. 0; -EAGAIN, -ENOMEM: nothing has happened. */
+static inline int weir_handlers_queue(struct weir_reactor *reactor, struct weir_handler *handler, bool keyed, uint64_t key,
+                                      struct weir_task *task)
+{
+    int result = keyed ? weir_sched_post_keyed(reactor->sched, &handler->class, key, task)
+                       : weir_sched_post(reactor->sched, &handler->class, task);
+    handler->queued += result == 0;
+    return result;
 }
 
 /*

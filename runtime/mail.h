@@ -18,7 +18,7 @@ struct weir_buffer;
 
 enum weir_mail_type {
     WEIR_MAIL_NONE,
-    WEIR_MAIL_POST, /* an event for a topic there (runtime/post.c) */
+    WEIR_MAIL_POST, /* an event for a topic there (runtime/post.c); taken in runs by runtime/topics.c, not by a weir_mail_fn */
     WEIR_MAIL_DONE, /* a stolen strand comes home; reply lane (runtime/reactor.c) */
     WEIR_MAIL_CALL, /* run a function there */
     WEIR_MAIL_BROKER, /* the first of the broker's own */
@@ -26,7 +26,7 @@ enum weir_mail_type {
 };
 
 enum {
-    WEIR_MAIL_KEYED = 1u << 0,
+    WEIR_MAIL_KEYED = WEIR_EVENT_KEYED,
     WEIR_MAIL_BUFFER = 1u << 1, /* the body is in `buffer`, not inline */
 };
 
@@ -56,6 +56,12 @@ struct weir_mail {
     };
 };
 static_assert(sizeof(struct weir_mail) == WEIR_MESH_SLOT_BYTES, "a mail is one slot");
+
+/* `type`, `flags`, no `spare` and `body_bytes` as one word. */
+static inline uint64_t weir_mail_head(uint8_t type, uint32_t flags, uint32_t body_bytes)
+{
+    return type | (uint64_t)flags << 8 | (uint64_t)body_bytes << 32;
+}
 
 /* Runs on the receiver. The mail is gone when it returns. */
 typedef void (*weir_mail_fn)(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);

@@ -54,17 +54,28 @@ void weir_reactor_log(struct weir_reactor *reactor, enum weir_log_level level, c
     options->log(options->log_context, level, line);
 }
 
-static bool on_mail(void *context, uint32_t from, void *slot)
+/* Posts in runs, all else one by one. What is not taken stays in its slots, and with it the sender's credit. */
+static uint32_t on_mail(void *context, uint32_t from, void *first, uint32_t count)
 {
     struct weir_reactor *reactor = context;
-    const struct weir_mail *mail = slot;
-    WEIR_ASSERT(mail->type < WEIR_MAIL_TYPES);
-    weir_mail_fn fn = reactor->runtime->mail_handlers[mail->type];
-    WEIR_ASSERT(fn != NULL);
-    if (mail->type == WEIR_MAIL_POST && !weir_topics_takes_mail(reactor))
-        return false; /* the queue here is full: the slot stays, and with it the sender's credit to post */
-    fn(reactor, from, mail);
-    return true;
+    const struct weir_mail *mails = first;
+    uint32_t taken = 0;
+    while (taken < count) {
+        const struct weir_mail *mail = &mails[taken];
+        if (mail->type == WEIR_MAIL_POST) {
+            uint32_t posts = weir_topics_on_posts(reactor, mail, count - taken);
+            if (posts == 0)
+                break; /* the queue here is full */
+            taken += posts;
+            continue;
+        }
+        WEIR_ASSERT(mail->type < WEIR_MAIL_TYPES);
+        weir_mail_fn fn = reactor->runtime->mail_handlers[mail->type];
+        WEIR_ASSERT(fn != NULL);
+        fn(reactor, from, mail);
+        taken++;
+    }
+    return taken;
 }
 
 static uint32_t run_some(struct weir_reactor *reactor, struct weir_list *hooks)
@@ -103,6 +114,7 @@ static void wake_reactor(void *context, uint32_t to)
 
 static void flush(struct weir_reactor *reactor)
 {
+    reactor->burst.ring = NULL;
     weir_mesh_flush(reactor->mesh, reactor->index, wake_reactor, reactor);
 }
 
@@ -123,7 +135,7 @@ void weir_reactor_read_clock(void *context)
 
 static uint32_t drain_mail(struct weir_reactor *reactor, uint32_t budget)
 {
-    uint32_t received = weir_mesh_drain(reactor->mesh, reactor->index, budget, on_mail, reactor);
+    uint32_t received = weir_mesh_drain_runs(reactor->mesh, reactor->index, budget, on_mail, reactor);
     reactor->counters.mail_received += received;
     return received;
 }
@@ -169,7 +181,8 @@ int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
         return completed;
     reactor->counters.turns++;
     uint32_t done = (uint32_t)completed + work(reactor);
-    done += run_hooks(reactor);
+    if (!weir_list_empty(&reactor->hooks))
+        done += run_hooks(reactor);
     if (weir_load(&reactor->stop_asked, relaxed)) { /* only says when to look: nothing is handed over */
         weir_store(&reactor->drain_sent, reactor->counters.mail_sent, seq_cst); /* before it is shown */
         flush(reactor);

@@ -36,6 +36,13 @@ struct weir_turn_hook {
     void (*fn)(struct weir_reactor *reactor, struct weir_turn_hook *hook);
 };
 
+/* Posts of one topic to one reactor, one after the other: what need not be looked up again until the next flush. */
+struct weir_burst {
+    struct weir_ring *ring; /* slots are reserved here; NULL: there is no burst */
+    struct weir_topic topic;
+    uint32_t to;
+};
+
 enum weir_reactor_state {
     WEIR_REACTOR_NEW,
     WEIR_REACTOR_RUNNING,
@@ -57,6 +64,7 @@ struct weir_reactor {
     uint32_t index;
     uint32_t count;
     uint64_t now_ns; /* read once a turn */
+    struct weir_burst burst;
 
     struct weir_topics *topics;
     struct weir_sched *sched;

@@ -14,8 +14,7 @@ int weir_recorder_init(struct weir_recorder *recorder, uint32_t record_count, ui
     recorder->mask = 2 * (uint64_t)record_count - 1;
     recorder->first = first_id;
     recorder->others = 0;
-    recorder->told_next = 0; /* never an id */
-    recorder->told_id = 0;
+    recorder->told.next = 0;
     weir_store(&recorder->next, first_id, relaxed);
     return 0;
 }

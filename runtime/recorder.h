@@ -77,14 +77,21 @@ enum { WEIR_CELL_MORE_SHIFT = WEIR_CELL_KIND_SHIFT, WEIR_CELL_MORE_MAX = WEIR_CE
 
 static_assert((int)WEIR_RECORD_KINDS <= (int)WEIR_CELL_KIND_MASK, "a kind fits its tag");
 
+/* A TOLD cell that may take in the next event. */
+struct weir_told {
+    uint64_t next; /* what the recorder's was after it; 0: there is none */
+    uint64_t id;   /* the event that it can take in */
+    uint32_t more;
+};
+
 struct weir_recorder {
     weir_atomic_u64 next; /* (N) release by the owner, after the cells before it; a dump reads */
     struct weir_cell *cells;
     uint64_t mask;
     uint64_t first;       /* what `next` was at first */
     uint64_t others;      /* cells that are no emit of their own: what is left over was emitted */
-    uint64_t told_next;   /* what `next` was after the last TOLD */
-    uint64_t told_id;     /* the event that it can take in */
+    struct weir_told told;
+    uint64_t told_of;     /* b and a of what it tells */
 };
 
 /* Room for `record_count` records of any kind; `first_id` is the first event's. */
@@ -121,33 +128,35 @@ static inline uint64_t weir_record_own(struct weir_recorder *recorder, enum weir
     return number;
 }
 
-/* Is the last cell one that takes this event in? */
-static inline bool weir_told_goes_on(struct weir_recorder *recorder, uint64_t number, uint64_t id, uint32_t a,
-                                     uint32_t tag)
-{
-    if (number != recorder->told_next || id != recorder->told_id)
-        return false;
-    struct weir_cell *cell = &recorder->cells[(number - 1) & recorder->mask];
-    uint32_t more = (cell->tag - tag) >> WEIR_CELL_MORE_SHIFT;
-    if (cell->a != a || cell->tag - tag != more << WEIR_CELL_MORE_SHIFT || more >= WEIR_CELL_MORE_MAX)
-        return false;
-    cell->tag += 1u << WEIR_CELL_MORE_SHIFT;
-    return true;
-}
-
-/* WEIR_RECORD_DISPATCH: this event is told now. */
-static inline void weir_record_told(struct weir_recorder *recorder, uint64_t id, uint32_t a, uint32_t b)
+/* WEIR_RECORD_DISPATCH: this event is told now. `told`: the last one of the same a and b. */
+static inline void weir_record_told_next(struct weir_recorder *recorder, struct weir_told *told, uint64_t id, uint32_t a,
+                                         uint32_t b)
 {
     uint64_t number = weir_load(&recorder->next, relaxed); /* ours */
-    uint32_t tag = WEIR_CELL_TOLD | (b < WEIR_CELL_B_MAX ? b : WEIR_CELL_B_MAX);
-    bool goes_on = weir_told_goes_on(recorder, number, id, a, tag);
-    recorder->told_id = id + 1;
-    if (goes_on)
+    uint64_t awaited_id = told->id;
+    told->id = id + 1;
+    if (number == told->next && id == awaited_id && told->more < WEIR_CELL_MORE_MAX) {
+        told->more++;
+        recorder->cells[(number - 1) & recorder->mask].tag += 1u << WEIR_CELL_MORE_SHIFT;
         return;
+    }
+    uint32_t tag = WEIR_CELL_TOLD | (b < WEIR_CELL_B_MAX ? b : WEIR_CELL_B_MAX);
     weir_cell_put(recorder, number, id, a, tag);
     recorder->others++;
-    recorder->told_next = number + 1;
+    told->more = 0;
+    told->next = number + 1;
     weir_store(&recorder->next, number + 1, release); /* (N) */
+}
+
+/* The same where nobody remembers the last one. */
+static inline void weir_record_told(struct weir_recorder *recorder, uint64_t id, uint32_t a, uint32_t b)
+{
+    uint64_t of = (uint64_t)b << 32 | a;
+    if (recorder->told_of != of) {
+        recorder->told_of = of;
+        recorder->told.next = 0; /* never a number */
+    }
+    weir_record_told_next(recorder, &recorder->told, id, a, b);
 }
 
 /* An event's id, without a record. */

@@ -291,7 +291,6 @@ int weir_runtime_open(const struct weir_runtime_options *options, struct weir_ru
         free_runtime(runtime);
         return result;
     }
-    weir_mail_handle(runtime, WEIR_MAIL_POST, weir_topics_on_post);
     weir_mail_handle(runtime, WEIR_MAIL_DONE, on_done);
     weir_mail_handle(runtime, WEIR_MAIL_CALL, on_call);
     *runtime_out = runtime;

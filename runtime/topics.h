@@ -41,13 +41,12 @@ bool weir_topics_idle(const struct weir_reactor *reactor);
 /* May those who wait for room in the queue of posts here go on? */
 bool weir_topics_has_room(const struct weir_reactor *reactor);
 /*
- * May the next WEIR_MAIL_POST be taken from its ring? Asked by the drain: a slot that is not taken is credit that its
- * sender does not get back, so a reactor that cannot keep up slows those who post to it. Posts have a ring of their own:
- * everything else, a thief's `done` too, goes past those that are refused. It does not park meanwhile.
+ * A WEIR_MAIL_POST has come, and maybe more behind it: how many of the `count` mails are over, 0: none. A slot that is not
+ * taken is credit that its sender does not get back, so a reactor that cannot keep up slows those who post to it. Posts
+ * have a ring of their own: everything else, a thief's `done` too, goes past those that are refused. It does not park
+ * meanwhile.
  */
-bool weir_topics_takes_mail(const struct weir_reactor *reactor);
-/* WEIR_MAIL_POST has come. */
-void weir_topics_on_post(struct weir_reactor *reactor, uint32_t from, const struct weir_mail *mail);
+uint32_t weir_topics_on_posts(struct weir_reactor *reactor, const struct weir_mail *mails, uint32_t count);
 /* A foreign lane's post, on the reactor's own thread: the body is copied. */
 int weir_topics_post_here(struct weir_reactor *reactor, struct weir_topic topic, bool keyed, uint64_t key, uint64_t cause_id,
                           const void *body, uint32_t body_bytes);

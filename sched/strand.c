@@ -217,21 +217,32 @@ static struct weir_strand *wake(struct weir_sched *sched, struct weir_class *cla
     return strand;
 }
 
-int weir_sched_post(struct weir_sched *sched, struct weir_class *class, struct weir_task *task)
+static void append_to_open(struct weir_sched *sched, struct weir_class *class, struct weir_task *task)
 {
-    WEIR_ASSERT(weir_load(&class->closed, relaxed) == 0); /* ours */
     struct weir_strand *strand = class->open;
-    if (strand == NULL) {
-        int result;
-        strand = wake(sched, class, &result);
-        if (strand == NULL)
-            return result;
-        class->open = strand;
-    }
     append(strand, task);
     sched->counts.posted++;
     if (class->stealable && strand->mail_count >= sched->options.gather_tasks)
         class->open = NULL;
+}
+
+static __attribute__((noinline)) int open_and_append(struct weir_sched *sched, struct weir_class *class,
+                                                     struct weir_task *task)
+{
+    int result;
+    class->open = wake(sched, class, &result);
+    if (class->open == NULL)
+        return result;
+    append_to_open(sched, class, task);
+    return 0;
+}
+
+int weir_sched_post(struct weir_sched *sched, struct weir_class *class, struct weir_task *task)
+{
+    WEIR_ASSERT(weir_load(&class->closed, relaxed) == 0); /* ours */
+    if (class->open == NULL)
+        return open_and_append(sched, class, task);
+    append_to_open(sched, class, task);
     return 0;
 }
 

@@ -154,6 +154,8 @@ static void advance(struct weir_wheel *wheel, uint64_t now_ns)
 {
     uint64_t target = now_ns >> TICK_BITS;
     wheel->now_ns = now_ns;
+    if (target == wheel->tick)
+        return;
     uint32_t level;
     for (uint64_t tick; (tick = next_tick(wheel, &level)) <= target;) {
         WEIR_ASSERT(tick > wheel->tick);
@@ -167,6 +169,8 @@ uint32_t weir_wheel_expire(struct weir_wheel *wheel, uint64_t now_ns, uint32_t b
 {
     if (now_ns > wheel->now_ns) /* else time stands still for the wheel */
         advance(wheel, now_ns);
+    if (weir_list_empty(&wheel->due))
+        return 0;
     struct weir_list firing;
     weir_list_init(&firing);
     weir_list_splice_back(&firing, &wheel->due);

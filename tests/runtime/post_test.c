@@ -411,6 +411,141 @@ static void the_queue_here_is_bounded_and_resumes_when_half_is_done(void **state
     close_fixture(&fixture);
 }
 
+/* ---- Older first ---- */
+
+static void post_here_once(struct weir_reactor *on, const struct weir_event *event, void *context)
+{
+    uint64_t *number = context;
+    if (*number > 0)
+        assert_int_equal(weir_post(on, event->topic, WEIR_TO_HERE, number, sizeof *number), 0);
+    *number = 0;
+}
+
+static void mail_that_is_there_already_waits_for_what_a_handler_posts_here(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    static struct inbox inbox;
+    uint64_t number = 100;
+    inbox.count = 0;
+    open_fixture(&fixture, 2);
+    struct weir_topic topic = topic_of(&fixture, "t");
+    on_at(&fixture, 1, "t", post_here_once, &number);
+    on_at(&fixture, 1, "*", receive, &inbox);
+    settle(&fixture);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_int_equal(post_number(&fixture, 0, 1, topic, i), 0);
+    settle(&fixture);
+    static const uint64_t order[] = {0, 100, 1, 2, 3};
+    assert_int_equal(inbox.count, 5);
+    assert_memory_equal(inbox.numbers, order, sizeof order);
+    close_fixture(&fixture);
+}
+
+struct leaver {
+    uint32_t runs;
+    uint32_t last;
+};
+
+static void leave_at_last(struct weir_reactor *on, const struct weir_event *event, void *context)
+{
+    struct leaver *leaver = context;
+    (void)event;
+    if (++leaver->runs == leaver->last)
+        assert_int_equal(weir_off_match(on, "t", leave_at_last, context), 0);
+}
+
+static void a_handler_that_leaves_hears_no_more_of_the_mail_that_is_there(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct leaver leaver = {0, 3};
+    open_fixture(&fixture, 2);
+    struct weir_topic topic = topic_of(&fixture, "t");
+    on_at(&fixture, 1, "t", leave_at_last, &leaver);
+    settle(&fixture);
+    for (uint64_t i = 0; i < 10; i++)
+        assert_int_equal(post_number(&fixture, 0, 1, topic, i), 0);
+    settle(&fixture);
+    assert_int_equal(leaver.runs, 3);
+    close_fixture(&fixture);
+}
+
+/* A strand takes a post at once where its handler alone listens: not past an older one of the key that waits for the turn. */
+static void a_post_for_a_strand_stays_behind_one_that_waits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    static struct inbox inbox, other;
+    struct weir_on_options keyed = WEIR_OPTIONS(struct weir_on_options);
+    inbox.count = other.count = 0;
+    keyed.keyed = true;
+    open_fixture(&fixture, 1);
+    struct weir_topic shared = topic_of(&fixture, "shared"), alone = topic_of(&fixture, "alone");
+    assert_int_equal(weir_on_with(fixture.reactor, "*", receive, &inbox, &keyed, NULL), 0);
+    on_at(&fixture, 0, "shared", receive, &other);
+    for (uint64_t i = 0; i < 40; i++)
+        assert_int_equal(weir_post_keyed(fixture.reactor, i % 3 == 1 ? shared : alone, WEIR_TO_HERE, 9, &i, sizeof i), 0);
+    settle(&fixture);
+    assert_int_equal(inbox.count, 40);
+    for (uint64_t i = 0; i < 40; i++)
+        assert_int_equal(inbox.numbers[i], i);
+    assert_int_equal(other.count, 13);
+    close_fixture(&fixture);
+}
+
+static void bursts_to_several_reactors_and_topics_arrive_each_in_order(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    static struct inbox inboxes[2][2];
+    open_fixture(&fixture, 3);
+    struct weir_topic topics[2] = {topic_of(&fixture, "a"), topic_of(&fixture, "b")};
+    for (uint32_t to = 0; to < 2; to++)
+        for (uint32_t k = 0; k < 2; k++) {
+            inboxes[to][k].count = 0;
+            on_at(&fixture, to + 1, k ? "b" : "a", receive, &inboxes[to][k]);
+        }
+    settle(&fixture);
+    for (uint64_t i = 0; i < 400; i++) {
+        assert_int_equal(post_number(&fixture, 0, 1 + i / 2 % 2, topics[i / 5 % 2], i), 0);
+        if (i % 37 == 0)
+            settle(&fixture);
+    }
+    settle(&fixture);
+    uint32_t count = 0;
+    for (uint32_t to = 0; to < 2; to++)
+        for (uint32_t k = 0; k < 2; k++) {
+            const struct inbox *inbox = &inboxes[to][k];
+            for (uint32_t i = 0; i < inbox->count; i++) {
+                assert_int_equal(inbox->numbers[i] / 2 % 2, to);
+                assert_int_equal(inbox->numbers[i] / 5 % 2, k);
+                assert_true(i == 0 || inbox->numbers[i - 1] < inbox->numbers[i]);
+            }
+            count += inbox->count;
+        }
+    assert_int_equal(count, 400);
+    close_fixture(&fixture);
+}
+
+static void a_stale_topic_is_refused_wherever_it_is_posted(void **state)
+{
+    (void)state;
+    static const struct weir_topic none[] = {{0, 0}, {UINT32_MAX, 0}, {UINT32_MAX, UINT32_MAX}, {7, 1}};
+    struct fixture fixture;
+    open_fixture(&fixture, 2);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        assert_int_equal(weir_emit(fixture.reactor, none[i], NULL, 0), -ENOENT);
+        assert_int_equal(weir_post(fixture.reactor, none[i], WEIR_TO_HERE, NULL, 0), -ENOENT);
+        assert_int_equal(weir_post(fixture.reactor, none[i], 1, NULL, 0), -ENOENT);
+        assert_int_equal(weir_post(fixture.reactor, none[i], WEIR_TO_ALL, NULL, 0), -ENOENT);
+        assert_int_equal(weir_post_keyed(fixture.reactor, none[i], WEIR_TO_KEY, i, NULL, 0), -ENOENT);
+    }
+    assert_int_equal(weir_post(fixture.reactor, topic_of(&fixture, "t"), WEIR_TO_KEY, NULL, 0), -EINVAL);
+    assert_int_equal(weir_post(fixture.reactor, topic_of(&fixture, "t"), 2, NULL, 0), -EINVAL);
+    close_fixture(&fixture);
+}
+
 static void a_posted_error_that_nobody_hears_is_logged_where_it_arrives(void **state)
 {
     (void)state;
@@ -443,6 +578,11 @@ int main(void)
         cmocka_unit_test(a_waiter_that_was_cancelled_is_not_called),
         cmocka_unit_test(a_post_to_all_is_for_all_or_for_none),
         cmocka_unit_test(the_queue_here_is_bounded_and_resumes_when_half_is_done),
+        cmocka_unit_test(mail_that_is_there_already_waits_for_what_a_handler_posts_here),
+        cmocka_unit_test(a_handler_that_leaves_hears_no_more_of_the_mail_that_is_there),
+        cmocka_unit_test(a_post_for_a_strand_stays_behind_one_that_waits),
+        cmocka_unit_test(bursts_to_several_reactors_and_topics_arrive_each_in_order),
+        cmocka_unit_test(a_stale_topic_is_refused_wherever_it_is_posted),
         cmocka_unit_test(a_posted_error_that_nobody_hears_is_logged_where_it_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
