@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "broker/groups.h"
 
 enum { NO_ANSWER = -1 };
@@ -59,6 +60,19 @@ static inline void copy_out(char *to, size_t room, const void *bytes, uint32_t b
     to[byte_count] = '\0';
 }
 
+/* Everything an answer points to. */
+static inline uint64_t sum_of(const struct weir_join_answer *answer)
+{
+    uint64_t sum = weir_hash_bytes(answer->leader.bytes, answer->leader.byte_count, 1);
+    sum = weir_hash_bytes(answer->member_id.bytes, answer->member_id.byte_count, sum);
+    sum = weir_hash_bytes(answer->protocol.bytes, answer->protocol.byte_count, sum);
+    for (uint32_t i = 0; i < answer->member_count; i++) {
+        sum = weir_hash_bytes(answer->members[i].id.bytes, answer->members[i].id.byte_count, sum);
+        sum = weir_hash_bytes(answer->members[i].metadata.bytes, answer->members[i].metadata.byte_count, sum);
+    }
+    return sum;
+}
+
 static void on_joined(struct weir_join *join, const struct weir_join_answer *answer)
 {
     struct consumer *consumer = WEIR_CONTAINER(join, struct consumer, join);
@@ -77,8 +91,10 @@ static void on_joined(struct weir_join *join, const struct weir_join_answer *ans
     for (uint32_t i = 0; i < answer->member_count; i++)
         used += (size_t)snprintf(consumer->members + used, sizeof consumer->members - used, "%s%.*s", i ? "," : "",
                                  (int)answer->members[i].metadata.byte_count, (const char *)answer->members[i].metadata.bytes);
+    uint64_t sum = sum_of(answer);
     if (consumer->then)
         consumer->then(consumer);
+    assert_true(sum == sum_of(answer)); /* whatever was done meanwhile */
 }
 
 static void on_synced(struct weir_sync *sync, const struct weir_sync_answer *answer)

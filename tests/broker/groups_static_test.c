@@ -156,6 +156,28 @@ static void an_absent_static_member_keeps_its_place_through_a_rebalance(void **s
     assert_string_equal(a.members, "a,b,c");
 }
 
+static void who_leads_goes_on_leading_when_an_older_member_is_back(void **state)
+{
+    (void)state;
+    CONSUMER a = static_consumer_of("a", "host-1"), b = consumer_of("b"), c = consumer_of("c");
+    a.join.session_ns = 300 * WEIR_S_NS;
+    make_stable((struct consumer *[]){&a, &b}, 2);
+    assert_string_equal(b.leader, a.id);
+    join(&c);
+    join(&b);
+    pass(60 * WEIR_S_NS + WEIR_MS_NS); /* without a */
+    assert_string_equal(b.leader, b.id);
+    assert_string_equal(b.members, "a,b,c");
+    join(&a);
+    assert_string_equal(a.leader, b.id);
+    a.protocols[0].metadata = blob_of("a2");
+    join(&a);
+    join(&c);
+    join(&b);
+    assert_string_equal(a.leader, b.id);
+    assert_string_equal(b.members, "a2,b,c");
+}
+
 static void static_members_that_are_all_away_keep_the_group_waiting(void **state)
 {
     (void)state;
@@ -375,6 +397,7 @@ int main(void)
         CASE(a_static_member_that_comes_back_before_the_sync_begins_a_rebalance),
         CASE(a_waiting_join_of_a_fenced_member_is_answered),
         CASE(an_absent_static_member_keeps_its_place_through_a_rebalance),
+        CASE(who_leads_goes_on_leading_when_an_older_member_is_back),
         CASE(static_members_that_are_all_away_keep_the_group_waiting),
         CASE(a_person_removes_a_static_member_by_its_instance),
         CASE(a_join_whose_connection_went_is_not_answered),

@@ -147,6 +147,23 @@ static void who_does_not_sync_in_time_is_removed(void **state)
     assert_int_equal(strncmp(view().last_reason.bytes, "no sync in time from b-", 23), 0);
 }
 
+static void each_generation_has_to_be_asked_for(void **state)
+{
+    (void)state;
+    CONSUMER a = consumer_of("a"), b = consumer_of("b");
+    make_stable((struct consumer *[]){&a, &b}, 2);
+    join(&a);
+    join(&b);
+    sync_with(&a, NULL, 0); /* b had asked for the one before */
+    for (int i = 0; i < 7; i++) {
+        pass(9 * WEIR_S_NS);
+        heartbeat(&a);
+        heartbeat(&b);
+    }
+    assert_int_equal(heartbeat(&b), WEIR_GROUP_UNKNOWN_MEMBER);
+    assert_int_equal(heartbeat(&a), WEIR_GROUP_REBALANCING);
+}
+
 static void a_leader_that_never_syncs_is_removed(void **state)
 {
     (void)state;
@@ -243,6 +260,25 @@ static void ids_that_do_not_come_back_are_limited_too(void **state)
     pass(11 * WEIR_S_NS);
     join_once(&all[5]);
     assert_int_equal(all[5].joined, WEIR_GROUP_ID_REQUIRED);
+}
+
+static void ids_that_come_back_to_a_full_group_are_refused(void **state)
+{
+    (void)state;
+    struct consumer all[6];
+    for (int i = 0; i < 5; i++) {
+        all[i] = consumer_of("m");
+        join_once(&all[i]); /* an id each */
+    }
+    for (int i = 0; i < 4; i++)
+        join_once(&all[i]);
+    all[5] = static_consumer_of("s", "host-1");
+    join_once(&all[5]); /* needs no id, and is the fifth */
+    join_once(&all[4]);
+    assert_int_equal(all[4].joined, WEIR_GROUP_FULL);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(all[i].joined, i == 4 ? WEIR_GROUP_FULL : WEIR_GROUP_OK); /* nobody waits for it any more */
+    assert_int_equal(view().member_count, 5);
 }
 
 static void too_much_metadata_is_refused(void **state)
@@ -367,12 +403,14 @@ int main(void)
         CASE(the_first_rebalance_waits_for_more_members),
         CASE(the_first_rebalance_does_not_wait_for_ever),
         CASE(who_does_not_sync_in_time_is_removed),
+        CASE(each_generation_has_to_be_asked_for),
         CASE(a_leader_that_never_syncs_is_removed),
         CASE(everyone_that_has_synced_is_left_alone),
         CASE(an_id_that_was_given_out_is_waited_for_one_session),
         CASE(an_id_that_was_given_out_may_leave),
         CASE(a_full_group_takes_no_more),
         CASE(ids_that_do_not_come_back_are_limited_too),
+        CASE(ids_that_come_back_to_a_full_group_are_refused),
         CASE(too_much_metadata_is_refused),
         CASE(a_group_nobody_uses_makes_room_for_another),
         CASE(groups_and_members_can_be_looked_at),
