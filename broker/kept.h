@@ -108,6 +108,7 @@ struct weir_kept_seek { /* where is ...; and DELETE: drop everything before `off
     int64_t timestamp_ms;
     uint64_t offset; /* in (DELETE; UINT64_MAX: the high watermark) and out; UINT64_MAX: none */
     int64_t found_ms;
+    struct weir_partition_view view; /* as of the answer */
     enum weir_kept_result result;
     void (*done)(struct weir_part *part, struct weir_kept_seek *seek);
     void *context;

@@ -13,6 +13,8 @@ static void answer(struct weir_kept_seek *seek, enum weir_kept_result result)
     struct weir_place *place = seek->place;
     struct weir_part *part = place->keep->part;
     seek->result = result;
+    if (place->state == WEIR_PLACE_READY)
+        weir_partition_view(place->partition, &seek->view);
     seek->place = NULL;
     weir_place_release(place);
     weir_ask_answer(part, &seek->ask);

@@ -81,14 +81,19 @@ static int take_users(struct section_reader *reader, yaml_node_t *node, void *ta
 
 /* ---- redis ---- */
 
+static int take_port(struct section_reader *reader, yaml_node_t *node, int32_t *port)
+{
+    if (section_scalar(node) && strcmp(section_scalar(node), "off") == 0) {
+        *port = -1;
+        return 0;
+    }
+    return section_u32(reader, node, 0, 65535, (uint32_t *)port);
+}
+
 static int redis_port(struct section_reader *reader, yaml_node_t *node, void *target)
 {
     (void)target;
-    if (section_scalar(node) && strcmp(section_scalar(node), "off") == 0) {
-        reader->settings->redis_port = -1;
-        return 0;
-    }
-    return section_u32(reader, node, 0, 65535, (uint32_t *)&reader->settings->redis_port);
+    return take_port(reader, node, &reader->settings->redis_port);
 }
 
 static int redis_password(struct section_reader *reader, yaml_node_t *node, void *target)
@@ -124,6 +129,80 @@ static const struct section_key redis_keys[] = {{"port", redis_port},
 static int take_redis(struct section_reader *reader, yaml_node_t *node, void *target)
 {
     return section_take(reader, node, redis_keys, target);
+}
+
+/* ---- kafka, and what is kept ---- */
+
+static int kafka_port(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    return take_port(reader, node, &reader->settings->kafka_port);
+}
+
+static int kafka_advertise(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    return section_text(reader, node, &reader->settings->advertise);
+}
+
+static const struct section_key kafka_keys[] = {{"port", kafka_port}, {"advertise", kafka_advertise}, {NULL, NULL}};
+
+static int take_kafka(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    return section_take(reader, node, kafka_keys, target);
+}
+
+static int keep_partitions(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    return section_u32(reader, node, 1, 10000, &reader->settings->keep.partitions_default);
+}
+
+static int keep_create(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    return section_flag(reader, node, &reader->settings->keep.create_unknown);
+}
+
+static int keep_durability(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    static const char *const names[] = {"synced", "written", "memory"};
+    for (uint32_t i = 0; section_scalar(node) && i < 3; i++)
+        if (strcmp(section_scalar(node), names[i]) == 0) {
+            reader->settings->keep.level = i;
+            return 0;
+        }
+    return section_complain(reader, node, "expected synced, written or memory");
+}
+
+static int keep_time(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    uint64_t time_ns = 0;
+    int result = section_ns(reader, node, &time_ns);
+    if (result == 0 && time_ns < WEIR_MS_NS)
+        return section_complain(reader, node, "expected a time of at least 1ms");
+    reader->settings->keep.retention_ms = (int64_t)(time_ns / WEIR_MS_NS);
+    return result;
+}
+
+static int keep_bytes(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    (void)target;
+    uint64_t bytes = 0;
+    int result = section_bytes(reader, node, &bytes);
+    reader->settings->keep.retention_bytes = (int64_t)bytes;
+    return result;
+}
+
+static const struct section_key keep_keys[] = {{"partitions", keep_partitions}, {"create_topics", keep_create},
+                                               {"durability", keep_durability}, {"retention", keep_time},
+                                               {"retention_bytes", keep_bytes}, {NULL, NULL}};
+
+static int take_keep(struct section_reader *reader, yaml_node_t *node, void *target)
+{
+    return section_take(reader, node, keep_keys, target);
 }
 
 /* ---- slow subscribers ---- */
@@ -409,6 +488,8 @@ static const struct section_key top_keys[] = {{"cores", top_cores},
                                               {"pin", top_pin},
                                               {"busy_poll", top_busy_poll},
                                               {"redis", take_redis},
+                                              {"kafka", take_kafka},
+                                              {"kept_topics", take_keep},
                                               {"users", take_users},
                                               {"slow_subscribers", take_default_policy},
                                               {"topics", take_topics},

@@ -13,9 +13,10 @@
 void settings_init(struct settings *settings)
 {
     *settings = (struct settings){
-        .redis_port = 6379, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
+        .redis_port = 6379, .kafka_port = 9092, .log_level = WEIR_LOG_INFO, .spin_ns_max = UINT64_MAX};
     settings->redis_keepalive_ns = 300 * WEIR_S_NS; /* as Redis */
     settings->default_policy = weir_policy_default();
+    settings->keep.create_unknown = true;
 }
 
 static void free_user(struct weir_resp_user *user)
@@ -38,6 +39,7 @@ void settings_free(struct settings *settings)
     free(settings->policies);
     free(settings->data);
     free(settings->config);
+    free(settings->advertise);
 }
 
 struct weir_resp_user *settings_user(struct settings *settings, const char *name)

@@ -11,21 +11,25 @@
 
 #include <weir/runtime.h>
 
-#include "broker/policy.h"
+#include "broker/broker.h"
 #include "sched/limit.h"
 #include "wire/resp/resp_session.h"
 
+#define SETTINGS_DATA "weir-data"
 enum { SETTINGS_ADDRESSES_MAX = 16, SETTINGS_ERROR_BYTES = 512 };
 
 struct settings {
     uint32_t cores; /* 0: one for each CPU */
     uint32_t io;    /* enum weir_io_kind_option */
     uint32_t io_level;
-    char *data;   /* directory; NULL: none is needed */
+    char *data;   /* directory; NULL: SETTINGS_DATA where topics are kept */
     char *config; /* the file that was read */
     char *addresses[SETTINGS_ADDRESSES_MAX];
     uint32_t address_count;
     int32_t redis_port; /* 0: any free one, -1: no Redis */
+    int32_t kafka_port; /* likewise */
+    char *advertise;    /* HOST:PORT that Kafka clients are told; NULL: where each came in */
+    struct weir_keep_options keep; /* its folder is `data` */
     uint32_t redis_clients_max;
     uint64_t redis_keepalive_ns;
     enum weir_log_level log_level;

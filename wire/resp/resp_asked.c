@@ -17,6 +17,44 @@ static void drop(struct weir_resp_asked *asked)
         free(asked);
 }
 
+void weir_resp_asked_gone(struct weir_resp_session *session)
+{
+    struct weir_resp_asked *asked = session->asked;
+    session->asked = NULL;
+    asked->session = NULL;
+    if (asked->gone)
+        asked->gone(asked);
+}
+
+void weir_resp_asked_wait(struct weir_resp_session *session, struct weir_resp_asked *asked)
+{
+    asked->session = session;
+    session->asked = asked;
+    weir_resp_hold(session, WEIR_RESP_HOLD_ANSWER);
+}
+
+bool weir_resp_asked_begin(struct weir_resp_asked *asked)
+{
+    struct weir_resp_session *session = asked->session;
+    if (!session)
+        return false;
+    session->asked = NULL;
+    if (!weir_resp_open(session)) {
+        asked->session = NULL;
+        weir_resp_release(session, WEIR_RESP_HOLD_ANSWER);
+        return false;
+    }
+    weir_resp_begin(session);
+    return true;
+}
+
+void weir_resp_asked_end(struct weir_resp_asked *asked)
+{
+    struct weir_resp_session *session = asked->session;
+    weir_resp_end(session);
+    weir_resp_release(session, WEIR_RESP_HOLD_ANSWER);
+}
+
 static void answer_later(struct weir_resp_session *session, struct weir_text *texts, uint32_t count,
                          struct weir_resp_asked *asked)
 {

@@ -266,14 +266,20 @@ struct weir_resp_asked {
                    struct weir_resp_asked *asked);
     weir_gather_fn on_each;
     void (*drop)(struct weir_resp_asked *asked); /* NULL: free */
+    void (*gone)(struct weir_resp_asked *asked); /* the session goes: hurry; may be NULL */
 };
+void weir_resp_asked_gone(struct weir_resp_session *session);
+/* The session waits for `asked`; then weir_resp_asked_begin, the answer, weir_resp_asked_end. begin is false when the session has gone. */
+void weir_resp_asked_wait(struct weir_resp_session *session, struct weir_resp_asked *asked);
+bool weir_resp_asked_begin(struct weir_resp_asked *asked);
+void weir_resp_asked_end(struct weir_resp_asked *asked);
 /* Ask; `asked` was allocated with the struct first, and is freed in the end, whatever the result. */
 enum weir_resp_outcome weir_resp_ask(struct weir_resp_session *session,
                                      struct weir_resp_asked *asked);
 
 /* ---- the commands ---- */
 #define WEIR_RESP_COMMANDS(X)                                                                      \
-    X(publish)                                                                                     \
+    X(publish) X(xadd) X(xlen) X(xrange) X(xrevrange) X(xread) X(xinfo_stream)                                                                                     \
     X(spublish) X(subscribe) X(unsubscribe) X(psubscribe) X(punsubscribe) X(ssubscribe)            \
         X(sunsubscribe) X(pubsub_channels) X(pubsub_numsub) X(pubsub_numpat)                       \
             X(pubsub_shardchannels) X(pubsub_shardnumsub) X(pubsub_help) X(ping) X(echo) X(quit)   \

@@ -12,7 +12,7 @@
 
 #include "base/glob.h"
 #include "base/hash.h"
-#include "wire/resp/resp_command.h"
+#include "wire/resp/resp_kept.h"
 
 static const char no_channel[] =
     "NOPERM this user has no permissions to access one of the channels used as arguments";
@@ -257,6 +257,10 @@ static enum weir_resp_outcome publish(struct weir_resp_session *session,
         !admit(session, publication.name, &outcome))
         return outcome;
     let_answers_pass(session);
+    if (kind == WEIR_NAME_TOPIC && weir_resp_publish_kept(session, command, &outcome)) {
+        session->admitted = false;
+        return outcome;
+    }
     uint64_t receivers = 0;
     int result = publish_or_wait(session, &publication, &receivers);
     session->admitted = result == -EAGAIN;

@@ -203,7 +203,7 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
         return;
     struct weir_resp_local *local = session->local;
     if (session->asked)
-        session->asked->session = NULL;
+        weir_resp_asked_gone(session);
     if (weir_resp_subscribed(session))
         local->counters.subscriber_clients--;
     weir_resp_rest_drop(session);

@@ -95,6 +95,11 @@ static const struct weir_resp_definition config_subcommands[] = {
     {0},
 };
 
+static const struct weir_resp_definition xinfo_subcommands[] = {
+    {"xinfo|stream", "Returns information about a stream.", -3, 2, 2, 0, weir_resp_do_xinfo_stream, NULL},
+    {0},
+};
+
 static const struct weir_resp_definition pubsub_subcommands[] = {
     {"pubsub|channels", "Returns the active channels.", -2, 0, 0,
      WEIR_RESP_PUBSUB, weir_resp_do_pubsub_channels, NULL},
@@ -167,6 +172,15 @@ const struct weir_resp_definition weir_resp_definitions[] = {
      WEIR_RESP_FAST, weir_resp_do_unwatch, NULL},
     {"watch", "Monitors changes to keys to determine the execution of a transaction.", -2, 1, -1,
      WEIR_RESP_FAST | WEIR_RESP_NOT_QUEUED, weir_resp_do_watch, NULL},
+    {"xadd", "Appends a new message to a stream. Creates the key if it doesn't exist.", -5, 1, 1,
+     WEIR_RESP_FAST | WEIR_RESP_MAY_WRITE, weir_resp_do_xadd, NULL},
+    {"xinfo", "A container for stream introspection commands.", -2, 0, 0, 0, NULL, xinfo_subcommands},
+    {"xlen", "Return the number of messages in a stream.", 2, 1, 1, WEIR_RESP_FAST, weir_resp_do_xlen, NULL},
+    {"xrange", "Returns the messages from a stream within a range of IDs.", -4, 1, 1, 0, weir_resp_do_xrange, NULL},
+    {"xread", "Returns messages from multiple streams with IDs greater than the ones requested. Blocks until a message is available otherwise.", -4, 0, 0,
+     0, weir_resp_do_xread, NULL},
+    {"xrevrange", "Returns the messages from a stream within a range of IDs in reverse order.", -4, 1, 1,
+     0, weir_resp_do_xrevrange, NULL},
 };
 /* clang-format on */
 
