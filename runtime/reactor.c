@@ -181,8 +181,7 @@ int weir_reactor_turn(struct weir_reactor *reactor, uint64_t wait_ns)
         return completed;
     reactor->counters.turns++;
     uint32_t done = (uint32_t)completed + work(reactor);
-    if (!weir_list_empty(&reactor->hooks))
-        done += run_hooks(reactor);
+    done += run_hooks(reactor);
     if (weir_load(&reactor->stop_asked, relaxed)) { /* only says when to look: nothing is handed over */
         weir_store(&reactor->drain_sent, reactor->counters.mail_sent, seq_cst); /* before it is shown */
         flush(reactor);
