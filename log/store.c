@@ -119,7 +119,7 @@ static void on_commit(struct weir_commit *commit, int result)
     store->entries_done++;
     if (result == 0)
         store->done_sequence = write->sequence;
-    else
+    else if (store->journal) /* else a drain has given up what found no room */
         weir_store_fail(store, result);
     if (store->check.stage == WEIR_CHECK_STATES || store->draining)
         weir_store_arm(store);

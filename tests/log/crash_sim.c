@@ -1,0 +1,979 @@
+/*
+ * tests/log/crash_sim.c - a node that keeps topics, crashed over and over: what was acknowledged is there.
+ *
+ * A data directory lives several lives, each with a number of reactors of its own. In each, stores take batches into partitions of all
+ * levels, put and remove rows, checkpoint, roll, delete, clean and drop topics, on a disk that is slow, writes short, fills up or fails;
+ * then the process is killed or the power goes, at any step. A recovery may be cut as well, and is done again. Checked after each:
+ *
+ *   - recovery never fails (where the disk does not)
+ *   - of a partition: what was acknowledged, at a level that survives this crash, is there, at its offset, to the byte; what is there was
+ *     appended, without a gap; the start is between the one acknowledged and the one asked for
+ *   - a row is what was acknowledged last, or newer
+ *   - a dropped topic whose drop was acknowledged is gone, and stops no start
+ *   - while it lives: acknowledgements of a partition in order, none above the high watermark; reads give what was appended
+ *   - where the disk never fails, a stop loses nothing at all
+ */
+#include "tests/sim/sim.h"
+
+#include <weir/timer.h>
+
+#include "base/hash.h"
+#include "log/batch.h"
+#include "log/store.h"
+
+enum {
+    TOPICS = 5,
+    NUMBERS = 3,
+    PARTS = TOPICS * NUMBERS,
+    KEYS = 16,
+    REACTORS_MAX = 3,
+    LIVES_MAX = 4,
+    STEPS = 6000000,
+    BATCH_ROOM = 70000,
+};
+
+struct life;
+
+struct note { /* a batch, as appended */
+    uint64_t base, end;
+    uint32_t byte_count;
+    uint64_t hash;
+    bool acked;
+};
+
+struct topic {
+    struct weir_log_id id;
+    struct weir_partition_config config;
+    uint32_t drops_asked, drops_acked; /* bits by reactor */
+    bool dropping, gone;
+};
+
+struct part {
+    struct topic *topic;
+    uint32_t number;
+    struct note *notes; /* contiguous; forgotten below start */
+    uint32_t count, room;
+    uint32_t acked; /* all before are */
+    uint64_t start_acked, start_asked;
+    struct weir_partition *partition; /* in this life */
+    uint64_t state_offset;            /* what the callback said last */
+};
+
+struct value { /* 0: removed */
+    uint64_t number;
+};
+
+struct key {
+    uint64_t *values; /* as put, in order; the first was there at the start of the life */
+    uint32_t count, room;
+    uint32_t acked; /* index of the last acknowledged */
+};
+
+struct scene {
+    struct sim *sim;
+    struct topic topics[TOPICS];
+    struct part parts[PARTS];
+    struct key keys[KEYS];
+    struct life *life;
+    uint32_t reactors;
+    bool sound; /* no fault that ends writing in this life */
+    bool whole; /* it ended by a stop, with a disk that never failed: nothing at all is missing */
+    bool roomy; /* its disk never was full */
+    uint64_t value_next;
+    struct weir_io *io; /* for recovery */
+};
+
+struct actor { /* one reactor of a life */
+    struct life *life;
+    struct weir_reactor *reactor;
+    struct weir_store *store;
+    struct weir_timer timer;
+    struct weir_store_waiter waiter;
+    bool waiting, draining, closed;
+};
+
+struct life {
+    struct scene *scene;
+    struct weir_data *data;
+    struct actor actors[REACTORS_MAX];
+    struct weir_runtime *runtime;
+    uint64_t under_way; /* commits */
+    bool dead;  /* crashed: nothing of it counts any more */
+    bool over;  /* its time is up */
+    bool quiet; /* stops by itself */
+    bool failed;
+};
+
+/* Over all seeds: what this is for has to have happened. */
+static struct {
+    uint64_t lives, acked, replayed, cut, checkpoints, rolled, removed, dropped, refused, failed, full, disk_reads, recovered_again, lost;
+} totals;
+
+/* ---- Batches ---- */
+
+static uint64_t hash_of(const uint8_t *batch, size_t byte_count)
+{
+    return weir_hash_bytes(batch + 16, byte_count - 16, 0); /* all but what is ours */
+}
+
+static size_t make_batch(struct scene *scene, uint8_t *bytes)
+{
+    struct weir_sim *world = scene->sim->world;
+    struct weir_batch_build build;
+    uint8_t value[60000];
+    weir_batch_begin(&build, bytes, BATCH_ROOM);
+    bool large = weir_sim_below(world, 40) == 0;
+    uint64_t records = 1 + weir_sim_below(world, large ? 1 : 4);
+    for (uint64_t i = 0; i < records; i++) {
+        size_t size = weir_sim_below(world, large ? 30000 : 2000);
+        memset(value, (int)weir_sim_below(world, 256), size);
+        for (size_t at = 0; at + 8 <= size; at += 512) {
+            uint64_t word = weir_sim_random(world);
+            memcpy(value + at, &word, 8);
+        }
+        int64_t at_ms = (int64_t)(weir_sim_now_ns(world) / WEIR_MS_NS);
+        SIM_EQUAL(scene->sim, weir_batch_add(&build, at_ms, "key", 3, value, (int64_t)size, NULL, 0), 0);
+    }
+    return weir_batch_finish(&build);
+}
+
+static struct note *new_note(struct part *part)
+{
+    if (part->count == part->room) {
+        part->room = part->room ? part->room * 2 : 64;
+        part->notes = realloc(part->notes, part->room * sizeof *part->notes);
+    }
+    return &part->notes[part->count++];
+}
+
+static uint64_t end_of(const struct part *part)
+{
+    return part->count ? part->notes[part->count - 1].end : 0;
+}
+
+static const struct note *find_note(const struct part *part, uint64_t base)
+{
+    uint32_t low = 0, high = part->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (part->notes[middle].base <= base)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? &part->notes[low - 1] : NULL;
+}
+
+/* Bytes that were read: batches, each as it was appended. The offset behind them. */
+static uint64_t check_bytes(struct scene *scene, const struct part *part, const uint8_t *bytes, size_t byte_count, uint64_t offset)
+{
+    struct sim *sim = scene->sim;
+    bool first = true;
+    while (byte_count > 0) {
+        struct weir_batch batch;
+        SIM_EQUAL(sim, weir_batch_check(bytes, byte_count, &batch), WEIR_BATCH_FINE);
+        const struct note *note = find_note(part, batch.base_offset);
+        SIM_CHECK(sim, note != NULL);
+        SIM_EQUAL(sim, note->base, batch.base_offset);
+        SIM_EQUAL(sim, note->byte_count, batch.byte_count);
+        SIM_EQUAL(sim, note->hash, hash_of(bytes, batch.byte_count));
+        SIM_CHECK(sim, first ? note->base <= offset && note->end > offset : note->base == offset);
+        first = false;
+        offset = note->end;
+        bytes += batch.byte_count;
+        byte_count -= batch.byte_count;
+    }
+    return offset;
+}
+
+/* ---- Appends ---- */
+
+struct append {
+    struct weir_commit commit;
+    struct life *life;
+    struct part *part;
+    uint32_t index;
+};
+
+static void on_append(struct weir_commit *commit, int result)
+{
+    struct append *append = WEIR_CONTAINER(commit, struct append, commit);
+    struct life *life = append->life;
+    struct scene *scene = life->scene;
+    struct part *part = append->part;
+    life->under_way--;
+    if (!life->dead && result == 0) {
+        SIM_CHECK(scene->sim, append->index >= part->acked); /* in order */
+        part->notes[append->index].acked = true;
+        part->acked = append->index + 1;
+        struct weir_partition_view view;
+        weir_partition_view(part->partition, &view);
+        SIM_CHECK(scene->sim, view.high_watermark >= part->notes[append->index].end);
+        totals.acked++;
+    } else if (!life->dead) {
+        SIM_CHECK(scene->sim, !scene->sound || result == -ENOSPC || life->quiet || (result == -ENOENT && part->topic->dropping));
+    }
+    free(append);
+}
+
+static void resume(struct weir_store_waiter *waiter);
+
+static void do_append(struct actor *actor, struct part *part)
+{
+    struct scene *scene = actor->life->scene;
+    static uint8_t bytes[BATCH_ROOM];
+    size_t byte_count = make_batch(scene, bytes);
+    struct weir_batch batch;
+    uint64_t base;
+    SIM_EQUAL(scene->sim, weir_batch_check_produced(bytes, byte_count, &batch), WEIR_BATCH_FINE);
+    struct append *append = calloc(1, sizeof *append);
+    *append = (struct append){{.done = on_append}, actor->life, part, part->count};
+    int result = weir_partition_append(part->partition, bytes, &batch, &append->commit, &base);
+    if (result < 0) {
+        free(append);
+        totals.refused++;
+        SIM_CHECK(scene->sim, result == -EAGAIN || result == -ENOSPC || !scene->sound);
+        if (result == -EAGAIN && !actor->waiting) {
+            actor->waiting = true;
+            actor->waiter.fn = resume;
+            weir_store_wait(actor->store, &actor->waiter);
+        }
+        return;
+    }
+    SIM_EQUAL(scene->sim, base, end_of(part));
+    *new_note(part) = (struct note){base, base + batch.last_delta + 1, batch.byte_count, hash_of(bytes, byte_count), false};
+    actor->life->under_way++;
+}
+
+/* ---- Rows ---- */
+
+struct put {
+    struct weir_commit commit;
+    struct life *life;
+    struct key *key;
+    uint32_t index;
+};
+
+static uint32_t key_bytes(uint32_t key, uint8_t bytes[8])
+{
+    return (uint32_t)snprintf((char *)bytes, 8, "key%u", key);
+}
+
+static void on_put(struct weir_commit *commit, int result)
+{
+    struct put *put = WEIR_CONTAINER(commit, struct put, commit);
+    if (!put->life->dead && result == 0 && put->index > put->key->acked)
+        put->key->acked = put->index;
+    put->life->under_way--;
+    free(put);
+}
+
+static void push_value(struct key *key, uint64_t value)
+{
+    if (key->count == key->room) {
+        key->room = key->room ? key->room * 2 : 16;
+        key->values = realloc(key->values, key->room * sizeof *key->values);
+    }
+    key->values[key->count++] = value;
+}
+
+static void do_row(struct actor *actor, uint32_t number)
+{
+    struct scene *scene = actor->life->scene;
+    struct key *key = &scene->keys[number];
+    uint8_t bytes[8];
+    uint32_t byte_count = key_bytes(number, bytes);
+    bool removes = weir_sim_below(scene->sim->world, 4) == 0;
+    uint64_t value = removes ? 0 : ++scene->value_next;
+    struct put *put = calloc(1, sizeof *put);
+    *put = (struct put){{.done = on_put}, actor->life, key, key->count};
+    int result = removes ? weir_table_remove(actor->store, WEIR_TABLE_USER, bytes, byte_count, &put->commit)
+                         : weir_table_put(actor->store, WEIR_TABLE_USER, bytes, byte_count, &value, 8, &put->commit);
+    if (result < 0) {
+        free(put);
+        return;
+    }
+    push_value(key, value);
+    actor->life->under_way++;
+    uint32_t value_bytes;
+    const void *now = weir_table_get(actor->store, WEIR_TABLE_USER, bytes, byte_count, &value_bytes);
+    SIM_CHECK(scene->sim, removes ? now == NULL : now != NULL && memcmp(now, &value, 8) == 0);
+}
+
+/* ---- Starts, drops ---- */
+
+struct change {
+    struct weir_commit commit;
+    struct life *life;
+    struct part *part;
+    struct topic *topic;
+    uint64_t offset;
+    uint32_t reactor;
+};
+
+static void on_change(struct weir_commit *commit, int result)
+{
+    struct change *change = WEIR_CONTAINER(commit, struct change, commit);
+    change->life->under_way--;
+    if (!change->life->dead && result == 0) {
+        if (change->part && change->offset > change->part->start_acked)
+            change->part->start_acked = change->offset;
+        if (change->topic)
+            change->topic->drops_acked |= 1u << change->reactor;
+    }
+    free(change);
+}
+
+static void do_delete(struct actor *actor, struct part *part)
+{
+    struct scene *scene = actor->life->scene;
+    struct weir_partition_view view;
+    weir_partition_view(part->partition, &view);
+    uint64_t offset = view.start_offset + weir_sim_below(scene->sim->world, view.high_watermark - view.start_offset + 1);
+    struct change *change = calloc(1, sizeof *change);
+    *change = (struct change){.commit = {.done = on_change}, .life = actor->life, .part = part, .offset = offset};
+    if (weir_partition_delete_before(part->partition, offset, &change->commit) < 0) {
+        free(change);
+        return;
+    }
+    actor->life->under_way++;
+    if (offset > part->start_asked)
+        part->start_asked = offset;
+}
+
+static void do_drop(struct actor *actor, struct topic *topic)
+{
+    uint32_t bit = 1u << actor->reactor->index;
+    if (topic->drops_asked & bit)
+        return;
+    struct change *change = calloc(1, sizeof *change);
+    *change = (struct change){
+        .commit = {.done = on_change}, .life = actor->life, .topic = topic, .reactor = actor->reactor->index};
+    if (weir_store_drop(actor->store, &topic->id, &change->commit) < 0) {
+        free(change);
+        return;
+    }
+    actor->life->under_way++;
+    topic->drops_asked |= bit;
+}
+
+/* ---- Reads ---- */
+
+struct reading {
+    struct weir_read read; /* first */
+    struct life *life;
+    struct part *part;
+    uint64_t until; /* go on so far */
+};
+
+static void go_on_reading(struct reading *reading);
+
+static void end_reading(struct weir_read *read, int result)
+{
+    struct reading *reading = (struct reading *)read;
+    struct life *life = reading->life;
+    struct scene *scene = life->scene;
+    life->under_way--;
+    uint64_t offset = read->offset;
+    for (uint32_t i = 0; i < read->slice_count && result == 1 && !life->dead; i++)
+        offset = check_bytes(scene, reading->part, read->slices[i].bytes, read->slices[i].byte_count, offset);
+    if (result == 1 && !life->dead && read->slice_count > 0)
+        SIM_EQUAL(scene->sim, offset, read->next_offset);
+    if (!life->dead && result < 0 && result != -ENOENT && result != -ERANGE && scene->sound)
+        sim_fail(scene->sim, __FILE__, __LINE__, "a read at %llu of a partition at level %d: %s", (unsigned long long)read->offset,
+                 (int)reading->part->topic->config.level, strerrorname_np(-result));
+    if (result == 1)
+        weir_read_release(reading->read.partition, read);
+    if (result == 1 && !life->dead && !life->quiet && read->next_offset < reading->until)
+        go_on_reading(reading);
+    else
+        free(reading);
+}
+
+static void go_on_reading(struct reading *reading)
+{
+    reading->read.offset = reading->read.next_offset;
+    reading->read.limit_offset = UINT64_MAX;
+    reading->life->under_way++;
+    int result = weir_partition_read(reading->part->partition, &reading->read);
+    if (result != 0)
+        end_reading(&reading->read, result);
+}
+
+/* All of it. */
+static void verify(struct actor *actor, struct part *part)
+{
+    struct weir_partition_view view;
+    weir_partition_view(part->partition, &view);
+    if (view.start_offset == view.high_watermark)
+        return;
+    struct reading *reading = calloc(1, sizeof *reading);
+    reading->life = actor->life;
+    reading->part = part;
+    reading->until = view.high_watermark;
+    reading->read = (struct weir_read){.next_offset = view.start_offset, .bytes_max = 20000, .done = end_reading};
+    go_on_reading(reading);
+}
+
+static void do_read(struct actor *actor, struct part *part)
+{
+    struct scene *scene = actor->life->scene;
+    struct weir_partition_view view;
+    weir_partition_view(part->partition, &view);
+    struct reading *reading = calloc(1, sizeof *reading);
+    reading->life = actor->life;
+    reading->part = part;
+    reading->read = (struct weir_read){
+        .offset = view.start_offset + weir_sim_below(scene->sim->world, view.high_watermark - view.start_offset + 1),
+        .limit_offset = UINT64_MAX,
+        .bytes_max = weir_sim_below(scene->sim->world, 100000),
+        .done = end_reading,
+    };
+    actor->life->under_way++;
+    int result = weir_partition_read(part->partition, &reading->read);
+    if (result != 0) {
+        if (result == 1 && reading->read.offset < view.high_watermark)
+            SIM_CHECK(scene->sim, reading->read.byte_count > 0);
+        end_reading(&reading->read, result);
+    }
+}
+
+/* ---- One reactor's life ---- */
+
+static void on_store_closed(void *context)
+{
+    struct actor *actor = context;
+    const struct weir_store_counters *counters = weir_store_counters(actor->store);
+    totals.checkpoints += counters->checkpoints;
+    totals.rolled += counters->segments_made;
+    totals.removed += counters->segments_removed;
+    totals.disk_reads += counters->reads_disk;
+    if (actor->waiting)
+        weir_store_wait_cancel(&actor->waiter);
+    weir_store_close(actor->store);
+    actor->store = NULL;
+    actor->closed = true;
+}
+
+static void drain(struct actor *actor)
+{
+    actor->draining = true;
+    weir_store_drain(actor->store, on_store_closed, actor);
+}
+
+static struct part *some_part(struct actor *actor)
+{
+    struct scene *scene = actor->life->scene;
+    struct part *part = &scene->parts[weir_sim_below(scene->sim->world, PARTS)];
+    bool mine = weir_store_owner(&part->topic->id, part->number, scene->reactors) == actor->reactor->index;
+    return mine && part->partition && !part->topic->dropping ? part : NULL;
+}
+
+static void act(struct actor *actor)
+{
+    struct scene *scene = actor->life->scene;
+    struct weir_sim *world = scene->sim->world;
+    uint32_t key = (uint32_t)weir_sim_below(world, KEYS);
+    uint8_t bytes[8];
+    uint64_t choice = weir_sim_below(world, 1000);
+    struct part *part = some_part(actor);
+    if (choice < 100) {
+        if (weir_table_owner(WEIR_TABLE_USER, bytes, key_bytes(key, bytes), scene->reactors) == actor->reactor->index)
+            do_row(actor, key);
+    } else if (choice < 105) {
+        weir_store_checkpoint(actor->store);
+    } else if (choice < 110) {
+        weir_store_clean(actor->store);
+    } else if (!part) {
+        return;
+    } else if (choice < 125) {
+        do_delete(actor, part);
+    } else if (choice < 300) {
+        do_read(actor, part);
+    } else if (choice < 301 && part != &scene->parts[0]) {
+        part->topic->dropping = true;
+    } else if (!actor->waiting) {
+        do_append(actor, part);
+    }
+}
+
+static void resume(struct weir_store_waiter *waiter)
+{
+    struct actor *actor = WEIR_CONTAINER(waiter, struct actor, waiter);
+    actor->waiting = false;
+}
+
+static void on_time(struct weir_reactor *reactor, struct weir_timer *timer, void *context)
+{
+    (void)timer;
+    struct actor *actor = context;
+    struct life *life = actor->life;
+    struct scene *scene = life->scene;
+    struct weir_sim *world = scene->sim->world;
+    if (life->dead || life->quiet) {
+        if (!actor->draining)
+            drain(actor);
+        return;
+    }
+    for (uint32_t i = 0; i < TOPICS; i++)
+        if (scene->topics[i].dropping && !scene->topics[i].gone)
+            do_drop(actor, &scene->topics[i]);
+    for (uint64_t i = weir_sim_below(world, 12); i > 0; i--)
+        act(actor);
+    weir_timer_set(reactor, &actor->timer, weir_sim_below(world, 2 * WEIR_MS_NS), on_time, actor);
+}
+
+static void *state_of(void *context, struct weir_partition *partition, size_t *byte_count_out)
+{
+    (void)context;
+    struct part *part = weir_partition_context(partition);
+    struct weir_partition_view view;
+    weir_partition_view(partition, &view);
+    uint64_t *state = malloc(sizeof *state);
+    *state = view.end_offset;
+    *byte_count_out = part ? sizeof *state : 0;
+    return state;
+}
+
+static void on_error(void *context, int error)
+{
+    struct actor *actor = context;
+    struct scene *scene = actor->life->scene;
+    totals.full += error == -ENOSPC;
+    totals.failed += error < 0 && error != -ENOSPC;
+    if (!actor->life->dead && scene->sound && error != 0 && error != -ENOSPC)
+        sim_fail(scene->sim, __FILE__, __LINE__, "a store fails on a sound disk: %s", strerrorname_np(-error));
+}
+
+/* A partition as it came out of recovery. */
+static void check_part(struct scene *scene, struct part *part)
+{
+    struct weir_partition_view view;
+    struct sim *sim = scene->sim;
+    weir_partition_view(part->partition, &view);
+    SIM_EQUAL(sim, view.end_offset, part->count ? end_of(part) : view.end_offset);
+    SIM_EQUAL(sim, view.high_watermark, view.end_offset);
+    SIM_EQUAL(sim, view.start_offset, part->start_acked);
+    size_t byte_count;
+    uint64_t offset;
+    const uint64_t *state = weir_partition_state(part->partition, &byte_count, &offset);
+    if (state && byte_count == sizeof *state)
+        SIM_EQUAL(sim, *state, offset);
+    SIM_CHECK(sim, !state || offset <= view.end_offset);
+}
+
+static int open_parts(struct actor *actor)
+{
+    struct scene *scene = actor->life->scene;
+    for (uint32_t i = 0; i < PARTS; i++) {
+        struct part *part = &scene->parts[i];
+        if (part->topic->gone || weir_store_owner(&part->topic->id, part->number, scene->reactors) != actor->reactor->index)
+            continue;
+        int result = weir_partition_open(actor->store, &part->topic->id, part->number, &part->topic->config, &part->partition);
+        if (result < 0)
+            return result;
+        weir_partition_set_context(part->partition, part);
+        check_part(scene, part);
+        verify(actor, part);
+    }
+    return 0;
+}
+
+static int on_start(struct weir_reactor *reactor, void *context)
+{
+    struct life *life = context;
+    struct weir_sim *world = life->scene->sim->world;
+    struct actor *actor = &life->actors[reactor->index];
+    actor->life = life;
+    actor->reactor = reactor;
+    struct weir_store_options options = {
+        .extent_bytes = (uint64_t)65536 << weir_sim_below(world, 4),
+        .extents_max = 4 + weir_sim_below(world, 6),
+        .tail_bytes_max = (uint64_t)100000 << weir_sim_below(world, 6),
+        .checkpoint_ns = (5 + weir_sim_below(world, 300)) * WEIR_MS_NS,
+        .state = state_of,
+        .on_error = on_error,
+        .context = actor,
+    };
+    int result = weir_store_open(life->data, reactor, &options, &actor->store);
+    if (result == 0)
+        result = open_parts(actor);
+    weir_timer_set(reactor, &actor->timer, weir_sim_below(world, WEIR_MS_NS), on_time, actor);
+    return result;
+}
+
+/* ---- Between lives ---- */
+
+static bool know_topic(void *context, const struct weir_data *data, const struct weir_log_id *id, struct weir_data_topic *topic_out)
+{
+    struct scene *scene = context;
+    (void)data;
+    for (uint32_t i = 0; i < TOPICS; i++)
+        if (memcmp(&scene->topics[i].id, id, sizeof *id) == 0) {
+            topic_out->level = scene->topics[i].config.level;
+            return !scene->topics[i].gone;
+        }
+    return false;
+}
+
+static int open_data(struct scene *scene, struct life *life)
+{
+    char why[512] = "";
+    struct weir_data_options options = {.journal_count = scene->reactors, .topic = know_topic, .topic_context = scene};
+    SIM_EQUAL(scene->sim, weir_sim_io_open(scene->sim->world, 0, &scene->io), 0);
+    int result = weir_data_open(weir_io_disk(scene->io), "/data", &options, &life->data, why, sizeof why);
+    if (result < 0 && scene->sound)
+        sim_fail(scene->sim, __FILE__, __LINE__, "no recovery: %s (%s)", strerrorname_np(-result), why);
+    if (result < 0)
+        scene->io->table->close(scene->io);
+    return result;
+}
+
+/* Some are cut on their way; then it is done again. */
+static void recover(struct scene *scene, struct life *life, bool *power)
+{
+    struct weir_sim *world = scene->sim->world;
+    struct weir_sim_faults faults = *weir_sim_faults(world);
+    struct weir_sim_faults *now = weir_sim_faults(world);
+    now->read_error = now->write_error = now->write_full = now->sync_error = 0;
+    now->disk_bytes_max = UINT64_MAX;
+    bool sound = scene->sound;
+    scene->sound = false;
+    for (uint64_t cuts = weir_sim_below(world, 3); cuts > 0; cuts--) {
+        weir_sim_disk_die_after(world, 0, weir_sim_below(world, 300));
+        if (open_data(scene, life) == 0) {
+            weir_data_close(life->data);
+            scene->io->table->close(scene->io);
+        }
+        bool lost = weir_sim_chance(world, 600000);
+        *power |= lost;
+        weir_sim_crash(world, 0, lost ? WEIR_SIM_POWER_LOSS : WEIR_SIM_KILL);
+        weir_sim_disk_die_after(world, 0, UINT64_MAX);
+        totals.recovered_again++;
+    }
+    scene->sound = true;
+    open_data(scene, life);
+    scene->sound = sound;
+    *now = faults;
+    totals.replayed += life->data->report.batches_replayed;
+    totals.cut += life->data->report.cut_bytes > 0;
+}
+
+static const struct weir_data_partition *recovered(const struct life *life, const struct part *part)
+{
+    for (const struct weir_data_partition *at = life->data->partitions; at; at = at->next)
+        if (memcmp(&at->topic, &part->topic->id, sizeof at->topic) == 0 && at->partition == part->number)
+            return at;
+    return NULL;
+}
+
+static void tell_name(void *context, const char *name)
+{
+    (void)context;
+    dprintf(STDERR_FILENO, "  %s\n", name);
+}
+
+/* For a failure: what is there of a partition. */
+static void tell_part(struct scene *scene, const struct life *life, const struct part *part, const struct weir_data_partition *found)
+{
+    char path[256];
+    weir_data_path(path, sizeof path, "/data", &part->topic->id, part->number, 0, "");
+    *strrchr(path, '/') = 0;
+    dprintf(STDERR_FILENO, "%s, run %llu:\n", path, (unsigned long long)life->data->run);
+    weir_sim_disk_list(scene->sim->world, 0, path, tell_name, NULL);
+    for (uint32_t i = 0; found && i < found->segment_count; i++)
+        dprintf(STDERR_FILENO, "  segment %llu, %llu bytes\n", (unsigned long long)found->segments[i].base_offset,
+                (unsigned long long)found->segments[i].byte_count);
+    dprintf(STDERR_FILENO, "  start %llu (acknowledged %llu, asked %llu)\n", found ? (unsigned long long)found->start_offset : 0,
+            (unsigned long long)part->start_acked, (unsigned long long)part->start_asked);
+}
+
+/* What recovery says against what is known; from here on what it says is what is known. */
+static void settle_part(struct scene *scene, struct life *life, struct part *part, bool power)
+{
+    struct sim *sim = scene->sim;
+    const struct weir_data_partition *found = recovered(life, part);
+    part->partition = NULL;
+    if (part->topic->gone) {
+        SIM_CHECK(sim, found == NULL);
+        return;
+    }
+    enum weir_log_level_kind level = part->topic->config.level;
+    bool survives = level == WEIR_LEVEL_SYNCED || (level == WEIR_LEVEL_WRITTEN && !power);
+    uint64_t end = found ? found->end_offset : 0;
+    uint64_t start = found ? found->start_offset : 0;
+    bool dropping = part->topic->dropping;
+    uint32_t kept = 0;
+    while (kept < part->count && part->notes[kept].end <= end)
+        kept++;
+    bool known = end <= end_of(part) && (end == start || (kept > 0 && part->notes[kept - 1].end == end));
+    if (!known) { /* a start may lie within a batch */
+        tell_part(scene, life, part, found);
+        sim_fail(sim, __FILE__, __LINE__, "invented: partition %u of level %d; the end is %llu, of what was appended %llu", part->number,
+                 (int)level, (unsigned long long)end, (unsigned long long)end_of(part));
+    }
+    for (uint32_t i = kept; i < part->count; i++) {
+        totals.lost += part->notes[i].acked;
+        if (dropping || !((survives && part->notes[i].acked) || scene->whole))
+            continue;
+        tell_part(scene, life, part, found);
+        sim_fail(sim, __FILE__, __LINE__, "lost: partition %u of level %d, batch %llu-%llu; the end is %llu (%s)", part->number,
+                 (int)level, (unsigned long long)part->notes[i].base, (unsigned long long)part->notes[i].end,
+                 (unsigned long long)end, scene->whole ? "a stop" : power ? "power loss" : "kill");
+    }
+    SIM_CHECK(sim, dropping || start >= part->start_acked);
+    SIM_CHECK(sim, start <= part->start_asked);
+    part->count = part->acked = kept;
+    part->start_acked = part->start_asked = start;
+    if (end_of(part) != end) /* nothing of it is left but its end */
+        *new_note(part) = (struct note){end, end, 0, 0, true};
+    part->acked = part->count;
+    for (uint32_t i = 0; i < part->count; i++)
+        part->notes[i].acked = true;
+}
+
+static uint64_t recovered_value(const struct life *life, uint32_t number)
+{
+    uint8_t bytes[8];
+    uint32_t byte_count = key_bytes(number, bytes);
+    for (const struct weir_data_row *row = life->data->rows; row; row = row->next)
+        if (row->table == WEIR_TABLE_USER && row->key_bytes == byte_count && memcmp(row->bytes, bytes, byte_count) == 0) {
+            uint64_t value;
+            memcpy(&value, row->bytes + byte_count, 8);
+            return value;
+        }
+    return 0;
+}
+
+static void settle_key(struct scene *scene, const struct life *life, uint32_t number)
+{
+    struct key *key = &scene->keys[number];
+    uint64_t value = recovered_value(life, number);
+    uint32_t at = key->count;
+    while (at-- > key->acked)
+        if (key->values[at] == value)
+            break;
+    if (at + 1 == key->acked || at > key->count)
+        sim_fail(scene->sim, __FILE__, __LINE__, "row %u is %llu; acknowledged was %llu", number, (unsigned long long)value,
+                 (unsigned long long)key->values[key->acked]);
+    key->count = 0;
+    key->acked = 0;
+    push_value(key, value);
+}
+
+static void settle(struct scene *scene, struct life *life, bool power)
+{
+    for (uint32_t i = 0; i < PARTS; i++)
+        settle_part(scene, life, &scene->parts[i], power);
+    for (uint32_t i = 0; i < KEYS; i++)
+        settle_key(scene, life, i);
+}
+
+/* The catalog's part: a topic is gone once every reactor has dropped it. */
+static void settle_topics(struct scene *scene)
+{
+    for (uint32_t i = 0; i < TOPICS; i++) {
+        struct topic *topic = &scene->topics[i];
+        if (topic->dropping && !topic->gone && topic->drops_acked == (1u << scene->reactors) - 1) {
+            topic->gone = true;
+            totals.dropped++;
+        }
+    }
+}
+
+static void forget_drops(struct scene *scene)
+{
+    for (uint32_t i = 0; i < TOPICS; i++)
+        scene->topics[i].drops_asked = scene->topics[i].drops_acked = 0;
+}
+
+static bool is_over(void *context)
+{
+    return ((struct life *)context)->over;
+}
+
+static bool all_closed(void *context)
+{
+    const struct life *life = context;
+    for (uint32_t i = 0; i < life->scene->reactors; i++)
+        if (!life->actors[i].closed)
+            return false;
+    return true;
+}
+
+static void end_life(void *context)
+{
+    ((struct life *)context)->over = true;
+}
+
+static void make_room(void *context)
+{
+    weir_sim_faults(context)->disk_bytes_max = UINT64_MAX;
+    weir_sim_faults(context)->write_full = 0;
+}
+
+static void choose_faults(struct scene *scene, bool last)
+{
+    struct weir_sim *world = scene->sim->world;
+    struct weir_sim_faults *faults = weir_sim_faults(world);
+    uint64_t kind = weir_sim_below(world, 6);
+    faults->read_error = faults->write_error = faults->sync_error = faults->write_full = 0;
+    faults->write_cut = weir_sim_below(world, 3) == 0 ? 100000 : 0;
+    faults->read_cut = weir_sim_below(world, 3) == 0 ? 100000 : 0;
+    faults->disk_slow = weir_sim_below(world, 3) == 0 ? 50000 : 0;
+    faults->disk_slow_ns_max = 50 * WEIR_MS_NS;
+    faults->disk_bytes_max = UINT64_MAX;
+    scene->sound = last || kind != 0;
+    scene->roomy = kind != 1;
+    if (!scene->sound) {
+        uint32_t chance = (uint32_t)weir_sim_below(world, 5000);
+        faults->write_error = weir_sim_below(world, 2) ? chance : 0;
+        faults->sync_error = weir_sim_below(world, 2) ? chance : 0;
+        faults->read_error = weir_sim_below(world, 2) ? chance : 0;
+    } else if (kind == 1) {
+        faults->write_full = (uint32_t)weir_sim_below(world, 30000);
+        weir_sim_after(world, weir_sim_below(world, 3 * WEIR_S_NS), make_room, world);
+    }
+    faults->write_cut = faults->write_cut && kind > 1 ? 0 : faults->write_cut; /* a short write ends a journal */
+    if (faults->write_cut)
+        scene->sound = false;
+}
+
+static void start_life(struct scene *scene, struct life *life)
+{
+    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
+    options.reactor_count = scene->reactors;
+    options.recorder_events = 256;
+    options.topics_max = 64;
+    options.no_spin = true;
+    options.on_start = on_start;
+    options.context = life;
+    life->runtime = sim_runtime(scene->sim, 0, &options);
+}
+
+static void run_life(struct scene *scene, struct life *life, uint64_t lived_ns, bool last)
+{
+    struct weir_sim *world = scene->sim->world;
+    totals.lives++;
+    SIM_EQUAL(scene->sim, weir_data_share(life->data), 0);
+    choose_faults(scene, last);
+    start_life(scene, life);
+    weir_sim_after(world, lived_ns, end_life, life);
+    sim_reach(scene->sim, is_over, life, STEPS);
+}
+
+static void close_life(struct scene *scene, struct life *life)
+{
+    sim_reach(scene->sim, all_closed, life, STEPS);
+    SIM_EQUAL(scene->sim, life->under_way, 0);
+    weir_data_close(life->data);
+    life->data = NULL;
+    scene->io->table->close(scene->io);
+}
+
+static void init_scene(struct scene *scene)
+{
+    struct weir_sim *world = scene->sim->world;
+    for (uint32_t i = 0; i < TOPICS; i++) {
+        struct topic *topic = &scene->topics[i];
+        for (uint32_t b = 0; b < 16; b++)
+            topic->id.bytes[b] = (uint8_t)weir_sim_below(world, 256);
+        uint64_t level = weir_sim_below(world, 10);
+        topic->config = (struct weir_partition_config){
+            .level = level < 6 ? WEIR_LEVEL_SYNCED : level < 9 ? WEIR_LEVEL_WRITTEN : WEIR_LEVEL_MEMORY,
+            .segment_bytes = (uint64_t)4096 << weir_sim_below(world, 6),
+            .retention_ms = -1,
+            .retention_bytes = -1,
+        };
+        for (uint32_t n = 0; n < NUMBERS; n++) {
+            scene->parts[i * NUMBERS + n].topic = topic;
+            scene->parts[i * NUMBERS + n].number = n;
+        }
+    }
+    for (uint32_t i = 0; i < KEYS; i++)
+        push_value(&scene->keys[i], 0);
+}
+
+static void free_scene(struct scene *scene)
+{
+    for (uint32_t i = 0; i < PARTS; i++)
+        free(scene->parts[i].notes);
+    for (uint32_t i = 0; i < KEYS; i++)
+        free(scene->keys[i].values);
+    free(scene);
+}
+
+/* The runtime of a life goes too, or the next one's fibers would be many. */
+static void several_lives_on(struct sim *sim)
+{
+    sim_open(sim, 1);
+    struct scene *scene = calloc(1, sizeof *scene);
+    struct life *lives = calloc(LIVES_MAX + 1, sizeof *lives);
+    scene->sim = sim;
+    init_scene(scene);
+    SIM_EQUAL(sim, weir_sim_disk_mkdir(sim->world, 0, "/data"), 0);
+    weir_sim_disk_settle(sim->world, 0);
+    uint32_t count = 2 + (uint32_t)weir_sim_below(sim->world, LIVES_MAX - 1);
+    for (uint32_t i = 0, power_lost = 0; i <= count; i++) {
+        bool power = power_lost;
+        struct life *life = &lives[i];
+        life->scene = scene;
+        scene->reactors = 1 + (uint32_t)weir_sim_below(sim->world, REACTORS_MAX);
+        recover(scene, life, &power);
+        settle(scene, life, power);
+        forget_drops(scene);
+        scene->whole = false;
+        if (i == count) {
+            weir_data_close(life->data);
+            scene->io->table->close(scene->io);
+            break;
+        }
+        bool stops = i + 1 == count || weir_sim_below(sim->world, 5) == 0;
+        run_life(scene, life, (1 + weir_sim_below(sim->world, 400)) * WEIR_MS_NS, i + 1 == count);
+        if (stops) {
+            make_room(sim->world);
+            life->quiet = true;
+            scene->whole = scene->sound && scene->roomy;
+            close_life(scene, life);
+            power_lost = true;
+            weir_sim_crash(sim->world, 0, WEIR_SIM_POWER_LOSS);
+        } else {
+            power_lost = weir_sim_chance(sim->world, 600000);
+            life->dead = true;
+            weir_sim_crash(sim->world, 0, power_lost ? WEIR_SIM_POWER_LOSS : WEIR_SIM_KILL);
+            close_life(scene, life);
+        }
+        settle_topics(scene);
+    }
+    sim_close(sim, STEPS);
+    free(lives);
+    free_scene(scene);
+}
+
+SIM_SCENARIO(several_lives)
+
+static void what_this_is_for_has_happened(void **state)
+{
+    (void)state;
+    if (getenv("WEIR_SIM_SEED") != NULL || getenv("WEIR_SIM_SEEDS") != NULL)
+        skip();
+    print_message("lives %llu, acked %llu, replayed %llu, cut %llu, checkpoints %llu, segments %llu, removed %llu, dropped %llu, "
+                  "refused %llu, failed %llu, full %llu, disk reads %llu, recovered again %llu, lost below synced %llu\n",
+                  (unsigned long long)totals.lives, (unsigned long long)totals.acked, (unsigned long long)totals.replayed,
+                  (unsigned long long)totals.cut, (unsigned long long)totals.checkpoints, (unsigned long long)totals.rolled,
+                  (unsigned long long)totals.removed, (unsigned long long)totals.dropped, (unsigned long long)totals.refused,
+                  (unsigned long long)totals.failed, (unsigned long long)totals.full, (unsigned long long)totals.disk_reads,
+                  (unsigned long long)totals.recovered_again, (unsigned long long)totals.lost);
+    assert_true(totals.acked > 0 && totals.replayed > 0 && totals.cut > 0 && totals.checkpoints > 0);
+    assert_true(totals.rolled > 0 && totals.removed > 0 && totals.dropped > 0 && totals.refused > 0);
+    assert_true(totals.failed > 0 && totals.full > 0 && totals.disk_reads > 0 && totals.lost > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(several_lives),
+        cmocka_unit_test(what_this_is_for_has_happened),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
