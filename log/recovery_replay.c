@@ -19,14 +19,19 @@
 
 enum { PROGRESS_BYTES = 16 << 20 };
 
+static void tell_progress(struct weir_recovery *recovery)
+{
+    recovery->told_bytes = recovery->done_bytes;
+    uint64_t all = recovery->all_bytes > recovery->done_bytes ? recovery->all_bytes : recovery->done_bytes;
+    if (recovery->options->progress)
+        recovery->options->progress(recovery->options->progress_context, recovery->done_bytes, all);
+}
+
 static void advance(struct weir_recovery *recovery, const struct weir_entry *entry)
 {
     recovery->done_bytes += weir_entry_bytes(entry->body_bytes);
-    if (!recovery->options->progress || recovery->done_bytes - recovery->told_bytes < PROGRESS_BYTES)
-        return;
-    recovery->told_bytes = recovery->done_bytes;
-    uint64_t all = recovery->all_bytes > recovery->done_bytes ? recovery->all_bytes : recovery->done_bytes;
-    recovery->options->progress(recovery->options->progress_context, recovery->done_bytes, all);
+    if (recovery->done_bytes - recovery->told_bytes >= PROGRESS_BYTES)
+        tell_progress(recovery);
 }
 
 /* ---- The first time ---- */
@@ -235,5 +240,8 @@ static int on_second(void *context, const struct weir_entry *entry)
 
 int weir_recovery_read_batches(struct weir_recovery *recovery)
 {
-    return read_all(recovery, on_second, false);
+    int result = read_all(recovery, on_second, false);
+    recovery->all_bytes = recovery->done_bytes; /* it was an estimate */
+    tell_progress(recovery);
+    return result;
 }

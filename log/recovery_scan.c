@@ -2,8 +2,8 @@
  * log/recovery_scan.c - finds the last valid batch of partitions that bypassed the journal.
  *
  * From the covered bytes on: the CRC is right and the base offset is the one expected; where a file ends with a whole
- * batch, the next file may go on with that offset. Also of a `synced` topic whose batches in the journal leave a gap: it was not
- * `synced` before. Bounded by what no checkpoint covers. Proof: tests/log/data_test.c.
+ * batch, the next file may go on with that offset. Also of a `synced` topic that was not before. Bounded by what no checkpoint
+ * covers, and one open file for each partition. Proof: tests/log/data_test.c, tests/log/crash_sim.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -307,6 +307,23 @@ static int replace_removed(struct weir_recovery *recovery, struct weir_found *fo
     return weir_found_add_segment(recovery, found, base, recovery->now_ms);
 }
 
+/*
+ * A topic that is `synced` now may not have been when it was appended to last: then its file is longer than what is covered, and
+ * the journal has none of it. That its last file is there and long enough is seen at the same time.
+ */
+static int look_at_partition(struct weir_recovery *recovery, struct weir_found *found)
+{
+    const struct weir_data_partition *partition = found->partition;
+    if (found->topic->level != WEIR_LEVEL_SYNCED || found->gap)
+        return scan_partition(recovery, found);
+    if (partition->segment_count == 0 || found->touched || found->journal_end > partition->end_offset)
+        return 0;
+    int result = scan_file(recovery, found);
+    if (result >= 0)
+        result = found->touched ? scan_partition(recovery, found) : 0;
+    return result;
+}
+
 int weir_recovery_scan(struct weir_recovery *recovery)
 {
     int result = 0;
@@ -314,8 +331,8 @@ int weir_recovery_scan(struct weir_recovery *recovery)
         if (found->topic->dropped)
             continue;
         result = replace_removed(recovery, found);
-        if (result == 0 && (found->topic->level != WEIR_LEVEL_SYNCED || found->gap))
-            result = scan_partition(recovery, found);
+        if (result == 0)
+            result = look_at_partition(recovery, found);
     }
     return result;
 }

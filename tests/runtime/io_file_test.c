@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "runtime/io_uring.h"
+
 /* ---- files ---- */
 
 struct folder {
@@ -142,6 +144,36 @@ static void where_dsync_is_refused_a_write_and_a_sync_are_made(void **state)
         assert_int_equal(result, -EINVAL); /* of the fdatasync */
     assert_int_equal(own_oom_score(), wanted);
     io->table->drop(io, fd);
+    close_io(io);
+}
+
+/* io_uring lets the flag pass everywhere on this kernel; so the io is told that a file has refused it before. */
+static void a_durable_write_without_dsync_is_a_write_and_then_a_sync(void **state)
+{
+    struct weir_io *io = open_io(state);
+    struct folder folder;
+    char back[16] = "";
+    if (!is_uring(io)) {
+        close_io(io);
+        skip();
+    }
+    ((struct weir_uring *)(void *)io)->dsync_refused = true;
+    make_folder(&folder);
+    int fd = open_by_io(io, folder.file, O_RDWR | O_CREAT);
+    struct iovec two[2] = {{"abc", 3}, {"defg", 4}};
+    assert_int_equal(write_durably(io, fd, two, 2, 5), 7);
+    assert_int_equal(pread(fd, back, sizeof(back), 0), 12);
+    assert_memory_equal(back + 5, "abcdefg", 7);
+    int proc = open_by_io(io, "/proc/self/oom_score_adj", O_WRONLY);
+    char text[16];
+    struct iovec iov = {text, (size_t)snprintf(text, sizeof(text), "%ld", own_oom_score())};
+    assert_int_equal(write_durably(io, proc, &iov, 1, 0), -EINVAL); /* of the sync */
+    io->table->drop(io, proc);
+    int reader = open_by_io(io, folder.file, O_RDONLY);
+    assert_int_equal(write_durably(io, reader, two, 2, 0), -EBADF); /* of the write */
+    io->table->drop(io, reader);
+    io->table->drop(io, fd);
+    remove_folder(&folder);
     close_io(io);
 }
 
@@ -373,6 +405,7 @@ int main(void)
         IO_CASE(what_is_written_is_read_back),
         IO_CASE(a_durable_write_is_a_write),
         IO_CASE(where_dsync_is_refused_a_write_and_a_sync_are_made),
+        IO_CASE(a_durable_write_without_dsync_is_a_write_and_then_a_sync),
         IO_CASE(a_folder_can_be_synced),
         IO_CASE(errors_of_files_are_results),
         IO_CASE(many_writes_at_once_all_arrive),
