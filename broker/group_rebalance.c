@@ -2,8 +2,8 @@
  * broker/group_rebalance.c - from one generation to the next.
  *
  * A rebalance waits until every member has a join parked and no id that was given out is missing, or until the time of the most patient
- * member is over: then dynamic members that did not come are removed, static ones stay. All joins are answered at once, so everyone knows the same
- * generation, protocol and leader. Members that then do not ask for their assignment within that time again are removed.
+ * member is over: then dynamic members that did not come are removed, static ones stay. All joins are answered at once, so everyone knows
+ * the same generation, protocol and leader. Members that then do not ask for their assignment within that time again are removed.
  *
  * Proof: tests/broker/groups_*.c.
  */

@@ -46,6 +46,7 @@ struct peer {
     bool join_parked, sync_parked; /* nor when the call returned (within an answer that says nothing) */
     bool member;                 /* was told so, and nothing else since */
     bool hung_up;
+    bool rival; /* another one of its instance has joined since we last looked */
     uint64_t session_ns, seen_ns, silent_until_ns;
 };
 
@@ -252,6 +253,9 @@ static void send_join(struct peer *peer)
         .may_skip = one_in(sim, 2),
         .done = on_joined,
     };
+    for (int i = 0; i < PEERS; i++)
+        sim->peers[i].rival |= &sim->peers[i] != peer && peer->instance && sim->peers[i].instance &&
+                               strcmp(sim->peers[i].instance, peer->instance) == 0;
     peer->join_waits = true;
     peer->hung_up = false;
     weir_groups_join(sim->groups, sim->now_ns, &peer->join);
@@ -364,16 +368,6 @@ static bool is_listed(const struct sim *sim, const struct peer *peer)
     return false;
 }
 
-static bool is_replaced(const struct sim *sim, const struct peer *peer)
-{
-    struct weir_group_member_view view;
-    for (uint32_t i = 0; peer->instance && weir_groups_member(sim->groups, string_of("group"), i, &view); i++)
-        if (view.instance.bytes && view.instance.byte_count == strlen(peer->instance) &&
-            memcmp(view.instance.bytes, peer->instance, view.instance.byte_count) == 0)
-            return true;
-    return false;
-}
-
 /* Time took it: only a session, or the end of a phase it did nothing in, may. */
 static bool is_late(const struct sim *sim, const struct peer *peer)
 {
@@ -408,12 +402,14 @@ static void watch(struct sim *sim, bool time_passed)
         if (!peer->member || is_listed(sim, peer))
             continue;
         peer->member = false;
-        if (is_replaced(sim, peer))
+        if (peer->rival) /* which may have left again within an answer */
             continue;
         MUST(sim, time_passed);
         MUST(sim, is_late(sim, peer));
         sim->lost++;
     }
+    for (int i = 0; i < PEERS; i++)
+        sim->peers[i].rival = false;
     watch_group(sim);
 }
 

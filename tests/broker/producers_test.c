@@ -283,6 +283,24 @@ static void a_lost_marker_leaves_the_transaction_open(void **state)
     }
 }
 
+/* More than the room that is taken at first, all open again after their commits were lost. */
+static void many_ends_that_were_lost_may_all_be_aborts(void **state)
+{
+    (void)state;
+    struct weir_producers *producers = weir_producers_new(PLENTY);
+    for (int64_t id = 0; id < 8; id++)
+        note(producers, in_transaction(batch_of(id, 0, 0, 0)), (uint64_t)id);
+    for (int64_t id = 0; id < 8; id++)
+        note(producers, marker_of(id, 0, true), 10 + (uint64_t)id);
+    note(producers, in_transaction(batch_of(8, 0, 0, 0)), 20);
+    for (int64_t id = 7; id >= 0; id--)
+        forget(producers, marker_of(id, 0, true), 10 + (uint64_t)id);
+    for (int64_t id = 0; id < 9; id++)
+        note(producers, marker_of(id, 0, false), 30 + (uint64_t)id);
+    assert_int_equal(weir_producers_aborted(producers, 0, 100, NULL, 0), 9);
+    weir_producers_free(producers);
+}
+
 static void aborted_ranges_come_by_first_offset_where_they_overlap(void **state)
 {
     (void)state;
@@ -499,6 +517,7 @@ int main(void)
         cmocka_unit_test(the_earliest_open_transaction_holds_the_stable_offset),
         cmocka_unit_test(a_transaction_has_ended_when_its_marker_may_be_read),
         cmocka_unit_test(a_lost_marker_leaves_the_transaction_open),
+        cmocka_unit_test(many_ends_that_were_lost_may_all_be_aborts),
         cmocka_unit_test(aborted_ranges_come_by_first_offset_where_they_overlap),
         cmocka_unit_test(a_marker_of_nothing_aborts_nothing_and_still_fences),
         cmocka_unit_test(sequences_go_on_over_a_marker_of_the_same_epoch),
