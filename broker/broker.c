@@ -297,10 +297,10 @@ bool weir_broker_installed(struct weir_subscriber *subscriber)
     return false;
 }
 
-uint64_t weir_broker_subscriber_count(struct weir_part *part, enum weir_name_kind kind, struct weir_slice bytes)
+uint64_t weir_broker_subscriber_count(struct weir_part *part, enum weir_name_kind kind, struct weir_slice name)
 {
-    struct weir_name *name = weir_names_find(&part->names, kind, weir_names_hash(&part->names, kind, bytes), bytes);
-    return name ? name->total : 0;
+    struct weir_name *found = weir_names_find(&part->names, kind, weir_names_hash(&part->names, kind, name), name);
+    return found ? found->total : 0;
 }
 
 uint64_t weir_broker_name_count(struct weir_part *part, enum weir_name_kind kind)

@@ -127,7 +127,7 @@ void weir_reactor_run(struct weir_reactor *reactor); /* until it has ended */
 
 /* runtime/runtime.c: on the reactor's own thread, first and last. */
 void weir_reactor_take_mail(struct weir_reactor *reactor); /* not from within a mail's own handler */
-void weir_reactor_read_clock(void *reactor); /* weir_io.on_woke */
+void weir_reactor_read_clock(void *context); /* weir_io.on_woke, of a reactor */
 int weir_reactor_begin(struct weir_reactor *reactor);
 void weir_reactor_end(struct weir_reactor *reactor);
 

@@ -299,7 +299,7 @@ int weir_tcp_connect(struct weir_reactor *reactor, const char *text, const struc
                      const struct weir_tcp_options *options, void *context, struct weir_tcp **conn_out)
 {
     struct weir_address address;
-    int fd;
+    int fd = -1;
     if (reactor->state == WEIR_REACTOR_ENDED)
         return -ESHUTDOWN;
     int result = weir_address_parse(text, &address);

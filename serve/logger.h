@@ -15,7 +15,7 @@ struct logger {
 bool logger_may_colour(int fd); /* a terminal, and neither NO_COLOR nor TERM=dumb say otherwise */
 
 void logger_init(struct logger *logger, enum weir_log_level level);
-void logger_write(void *logger, enum weir_log_level level, const char *line); /* a weir_log_fn */
+void logger_write(void *context, enum weir_log_level level, const char *line); /* a weir_log_fn of a logger */
 __attribute__((format(printf, 3, 4))) void
 logger_say(struct logger *logger, enum weir_log_level level, const char *format, ...);
 
