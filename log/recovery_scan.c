@@ -67,6 +67,8 @@ int weir_found_list(struct weir_recovery *recovery, const struct weir_found *fou
 {
     char path[WEIR_RECOVERY_PATH_BYTES];
     struct bases bases = {.suffix = suffix};
+    *bases_out = NULL;
+    *count_out = 0;
     int result = weir_found_folder(recovery, found, path);
     if (result == 0)
         result = weir_recovery_calls(recovery)->list(recovery->data->disk, path, keep_base, &bases);

@@ -117,27 +117,31 @@ static int remove_directory(struct weir_disk *disk, const char *path)
     return (int)result_of(rmdir(path));
 }
 
-static bool is_directory(DIR *directory, const struct dirent *entry)
+static bool is_directory(const char *path, const struct dirent *entry)
 {
+    char whole[PATH_MAX];
     struct stat found;
     if (entry->d_type != DT_UNKNOWN)
         return entry->d_type == DT_DIR;
-    return fstatat(dirfd(directory), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found.st_mode);
+    snprintf(whole, sizeof whole, "%s/%s", path, entry->d_name);
+    return lstat(whole, &found) == 0 && S_ISDIR(found.st_mode);
 }
 
 static int list_path(struct weir_disk *disk, const char *path, weir_disk_name_fn fn, void *context)
 {
+    struct dirent **entries;
     (void)disk;
-    DIR *directory = opendir(path);
-    if (!directory)
+    int count = scandir(path, &entries, NULL, NULL);
+    if (count < 0)
         return -errno;
-    const struct dirent *entry;
-    for (errno = 0; (entry = readdir(directory)) != NULL; errno = 0) /* a stream of our own: nobody shares it */
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            fn(context, entry->d_name, is_directory(directory, entry));
-    int result = -errno;
-    closedir(directory);
-    return result;
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+            fn(context, name, is_directory(path, entries[i]));
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
 }
 
 static int lock_fd(struct weir_disk *disk, int fd)

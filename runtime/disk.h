@@ -35,7 +35,8 @@ struct weir_disk_table {
     int (*rename)(struct weir_disk *disk, const char *from, const char *to);
     int (*unlink)(struct weir_disk *disk, const char *path);
     int (*rmdir)(struct weir_disk *disk, const char *path);
-    int (*list)(struct weir_disk *disk, const char *path, weir_disk_name_fn fn, void *context); /* without . and .. */
+    /* Without . and .., in no order; as it was when called, so `fn` may change the directory. */
+    int (*list)(struct weir_disk *disk, const char *path, weir_disk_name_fn fn, void *context);
     int (*lock)(struct weir_disk *disk, int fd); /* flock, exclusive; -EWOULDBLOCK: another process has it */
     int64_t (*free_bytes)(struct weir_disk *disk, const char *path);
     int (*random)(struct weir_disk *disk, void *bytes, size_t byte_count);

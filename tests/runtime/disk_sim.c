@@ -135,12 +135,39 @@ static void what_a_job_had_done_survives_a_crash_under_another_on(struct sim *si
     sim_close(sim, STEPS); /* the jobs of the dead end on the disk they had */
 }
 
+/* Without fibers, a reactor that waits moves the world's time itself, and its jobs run in between. */
+static void jobs_of_a_reactor_that_is_turned_by_hand_run_too_on(struct sim *sim)
+{
+    struct disks disks = {0};
+    struct sim_place place = {sim, 0};
+    struct weir_runtime *runtime;
+    struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
+    options.reactor_count = 1;
+    options.on_start = begin;
+    options.context = sim;
+    sim->context = &disks;
+    sim_open(sim, 1);
+    SIM_EQUAL(sim, weir_runtime_open(&options, &runtime), 0);
+    weir_runtime_use_io(runtime, sim_open_io, &place);
+    struct counter *counter = &disks.counters[0];
+    for (uint32_t turns = 0; counter->believed < NUMBERS; turns++) {
+        SIM_CHECK(sim, turns < 10000);
+        SIM_CHECK(sim, weir_reactor_run_once(weir_runtime_reactor(runtime, 0), UINT64_MAX) >= 0);
+    }
+    SIM_EQUAL(sim, on_disk(sim, counter->path), NUMBERS);
+    weir_runtime_close(runtime);
+    weir_sim_close(sim->world);
+    sim->world = NULL;
+}
+
+SIM_SCENARIO(jobs_of_a_reactor_that_is_turned_by_hand_run_too)
 SIM_SCENARIO(jobs_run_beside_their_reactors_the_same_way_each_time)
 SIM_SCENARIO(what_a_job_had_done_survives_a_crash_under_another)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_of_a_reactor_that_is_turned_by_hand_run_too),
         cmocka_unit_test(jobs_run_beside_their_reactors_the_same_way_each_time),
         cmocka_unit_test(what_a_job_had_done_survives_a_crash_under_another),
     };
