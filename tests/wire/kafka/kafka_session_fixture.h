@@ -38,6 +38,7 @@ struct world { /* what a case runs on: the parameter of each test */
     uint32_t reactor_count;
     uint32_t io;
     const char *name;
+    uint64_t tail_bytes_max; /* of each reactor; 0: the default */
 };
 
 struct fixture {
@@ -109,8 +110,10 @@ static inline struct fixture *fixture_open(const struct world *world,
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
     snprintf(f->folder, sizeof f->folder, "/tmp/weir-kafka-test-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
-    struct weir_broker_options broker = {
-        .keep = {.folder = f->folder, .extent_bytes = 1 << 20, .create_unknown = create_unknown}};
+    struct weir_broker_options broker = {.keep = {.folder = f->folder,
+                                                  .extent_bytes = 1 << 20,
+                                                  .tail_bytes_max = world->tail_bytes_max,
+                                                  .create_unknown = create_unknown}};
     options.reactor_count = f->reactor_count = world->reactor_count;
     options.io = world->io;
     options.no_spin = true;
