@@ -33,6 +33,7 @@ struct sync_op {
 
 struct names_job {
     struct weir_store *store;
+    struct weir_data *data;
     struct weir_disk *disk;
     char **folders;
     uint32_t folder_count;
@@ -41,6 +42,7 @@ struct names_job {
 
 struct publish_job {
     struct weir_store *store;
+    struct weir_data *data;
     struct weir_disk *disk;
     uint8_t *bytes;
     size_t byte_count;
@@ -363,6 +365,8 @@ static void run_names(void *context)
         int result = weir_disk_sync_directory(job->disk, job->folders[i]);
         job->result = result == -ENOENT ? 0 : result; /* its topic was dropped meanwhile */
     }
+    if (job->result < 0)
+        weir_store(&job->data->failed, 1, release);
 }
 
 static void on_names(struct weir_reactor *reactor, void *context)
@@ -388,7 +392,7 @@ static int start_names(struct weir_store *store)
     struct names_job *job = calloc(1, sizeof *job);
     if (!job)
         return -ENOMEM;
-    *job = (struct names_job){store, store->disk, check->folders, check->folder_count, 0};
+    *job = (struct names_job){store, store->data, store->disk, check->folders, check->folder_count, 0};
     int result = weir_store_job(store, run_names, on_names, job);
     if (result < 0) {
         free(job);
@@ -402,7 +406,9 @@ static int start_names(struct weir_store *store)
 static void run_publish(void *context)
 {
     struct publish_job *job = context;
-    job->result = weir_disk_replace(job->disk, job->path, job->bytes, job->byte_count);
+    job->result = weir_load(&job->data->failed, acquire) ? -EIO : 0; /* names it is about may be lost with another store's */
+    if (job->result == 0)
+        job->result = weir_disk_replace(job->disk, job->path, job->bytes, job->byte_count);
 }
 
 static void count_check(struct weir_store *store)
@@ -446,7 +452,7 @@ static int publish(struct weir_store *store)
     struct publish_job *job = calloc(1, sizeof *job);
     if (!job)
         return -ENOMEM;
-    *job = (struct publish_job){.store = store, .disk = store->disk, .bytes = check->image.bytes, .byte_count = check->image.used};
+    *job = (struct publish_job){.store = store, .data = store->data, .disk = store->disk, .bytes = check->image.bytes, .byte_count = check->image.used};
     snprintf(job->path, sizeof job->path, "%s/checkpoint-%llu-%u", store->folder, (unsigned long long)store->data->run,
              store->reactor->index);
     int result = weir_store_job(store, run_publish, on_published, job);

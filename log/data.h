@@ -9,6 +9,7 @@
 #ifndef WEIR_LOG_DATA_H
 #define WEIR_LOG_DATA_H
 
+#include "base/atomic.h"
 #include "log/checkpoint.h"
 #include "log/frame.h"
 #include "runtime/disk.h"
@@ -82,6 +83,7 @@ struct weir_data {
     struct weir_data_row *rows;
     char **free_extents; /* of run's journals before; files of at most extent_bytes */
     uint32_t free_extent_count;
+    weir_atomic_u32 failed; /* a sync by any store has: what another one syncs in the same folders means nothing any more */
     struct weir_data_share *shares; /* journal_count of them, once split; each is its reactor's */
     struct weir_data_report report;
 };

@@ -117,6 +117,8 @@ static void on_commit(struct weir_commit *commit, int result)
     struct weir_write *write = WEIR_CONTAINER(commit, struct weir_write, commit);
     struct weir_store *store = write->store;
     store->entries_done++;
+    if (result == 0 && weir_load(&store->data->failed, acquire))
+        result = -EIO;
     if (result == 0)
         store->done_sequence = write->sequence;
     else if (store->journal) /* else a drain has given up what found no room */
@@ -149,6 +151,7 @@ void weir_store_fail(struct weir_store *store, int error)
     if (store->error)
         return;
     store->error = error;
+    weir_store(&store->data->failed, 1, release); /* the others hear of it before they say anything more */
     if (store->options.on_error)
         store->options.on_error(store->options.context, error);
     WEIR_LIST_EACH_SAFE(node, &store->partitions)
