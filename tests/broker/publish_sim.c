@@ -523,6 +523,8 @@ static void burst(struct publisher *publisher)
     if (world->stopping)
         return;
     for (uint64_t count = 1 + chance(world, 1500); count > 0 && publisher->left > 0; count--) {
+        if (chance(world, 8) == 0)
+            weir_sim_yield(world->sim->world); /* others run between two publishes of a turn: its mail is old by then */
         int result = publish_one(publisher);
         if (result == -EAGAIN) {
             publisher->waiting = true;
