@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "log/batch.h"
 #include "log/store.h"
+#include "runtime/sim_disk.h"
 
 enum {
     TOPICS = 5,
@@ -823,20 +824,22 @@ static void choose_faults(struct scene *scene, bool last)
     faults->disk_slow = weir_sim_below(world, 3) == 0 ? 50000 : 0;
     faults->disk_slow_ns_max = 50 * WEIR_MS_NS;
     faults->disk_bytes_max = UINT64_MAX;
-    scene->sound = last || kind != 0;
-    scene->roomy = kind != 1;
-    if (!scene->sound) {
+    scene->sound = last || kind > 1;
+    scene->roomy = kind != 2;
+    if (!scene->sound && kind == 0) {
         uint32_t chance = (uint32_t)weir_sim_below(world, 5000);
         faults->write_error = weir_sim_below(world, 2) ? chance : 0;
         faults->sync_error = weir_sim_below(world, 2) ? chance : 0;
         faults->read_error = weir_sim_below(world, 2) ? chance : 0;
-    } else if (kind == 1) {
-        faults->write_full = (uint32_t)weir_sim_below(world, 30000);
+    } else if (!scene->sound) {
+        faults->write_full = (uint32_t)weir_sim_below(world, 30000); /* also where there are blocks already: it ends a journal */
+        weir_sim_after(world, weir_sim_below(world, 3 * WEIR_S_NS), make_room, world);
+    } else if (!scene->roomy) {
+        faults->disk_bytes_max = world->hosts[0].disk->bytes_used + weir_sim_below(world, 3 << 20);
         weir_sim_after(world, weir_sim_below(world, 3 * WEIR_S_NS), make_room, world);
     }
-    faults->write_cut = faults->write_cut && kind > 1 ? 0 : faults->write_cut; /* a short write ends a journal */
-    if (faults->write_cut)
-        scene->sound = false;
+    if (scene->sound)
+        faults->write_cut = 0; /* a short write ends a journal */
 }
 
 static void start_life(struct scene *scene, struct life *life)
