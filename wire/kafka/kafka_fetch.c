@@ -12,7 +12,7 @@
 #include "wire/kafka/kafka_handlers.h"
 #include "wire/kafka/kafka_messages.h"
 
-enum { PARTITIONS_MAX = 20000, COMMITTED = 1 };
+enum { PARTITIONS_MAX = 20000, COMMITTED = 1, ANSWER_BYTES_MAX = 55 << 20, SHARE_BYTES_MIN = 64 << 10 };
 static const uint64_t ms_ns = 1000000;
 
 struct item { /* one partition */
@@ -202,12 +202,23 @@ static void on_gone(struct weir_kafka_request *request)
     call_back(fetch);
 }
 
+/* All partitions together may have max_bytes: what is read and then does not fit was read in vain. */
+static size_t share_bytes(const struct fetch *fetch, int32_t partition_max_bytes)
+{
+    const struct weir_kafka_fetch_request *message = fetch->request->message;
+    int64_t share = (message->max_bytes < ANSWER_BYTES_MAX ? message->max_bytes : ANSWER_BYTES_MAX) / (int64_t)fetch->count;
+    if (share < SHARE_BYTES_MIN && fetch->count > 1)
+        share = SHARE_BYTES_MIN;
+    if (share > partition_max_bytes)
+        share = partition_max_bytes;
+    return share > 0 ? (size_t)share : 0;
+}
+
 static void begin_item(struct fetch *fetch, struct item *item, const struct weir_kafka_fetch_request_partition *partition,
                        const struct weir_kept_topic *topic)
 {
     const struct weir_kafka_fetch_request *message = fetch->request->message;
     enum weir_kept_result state = weir_kept_state(fetch->request->local->part);
-    int64_t bytes_max = partition->partition_max_bytes;
     item->of = fetch;
     if (state != WEIR_KEPT_DONE)
         item->error = weir_kafka_error_of_kept(state);
@@ -219,12 +230,10 @@ static void begin_item(struct fetch *fetch, struct item *item, const struct weir
         item->error = WEIR_KAFKA_OFFSET_OUT_OF_RANGE;
     if (item->error != WEIR_KAFKA_NONE)
         return;
-    if (message->max_bytes > 0 && bytes_max > message->max_bytes)
-        bytes_max = message->max_bytes;
     item->fetch.topic = topic->id;
     item->fetch.partition = (uint32_t)partition->partition;
     item->fetch.offset = (uint64_t)partition->fetch_offset;
-    item->fetch.bytes_max = bytes_max > 0 ? (size_t)bytes_max : 0;
+    item->fetch.bytes_max = share_bytes(fetch, partition->partition_max_bytes);
     item->fetch.committed = message->isolation_level == COMMITTED;
     item->fetch.done = on_fetched;
     item->fetch.context = item;

@@ -240,6 +240,52 @@ static void a_large_batch_comes_whole_even_above_the_bounds(void **state)
     fixture_close(f);
 }
 
+/* Read on from where the last answer ended until all is read; how many answers that took. */
+static uint32_t drain(struct client *client, struct place *places, uint32_t count, int64_t end,
+                      int32_t max_bytes, uint32_t batch_bytes)
+{
+    uint32_t answers = 0;
+    for (int64_t left = count * end; left > 0 && answers < 10000; answers++) {
+        uint64_t bytes = 0;
+        struct weir_kafka_fetch_request *request = fetch_request(client, places, count, 0);
+        request->max_bytes = max_bytes;
+        const struct weir_kafka_fetch_response *answer = call(client, WEIR_KAFKA_FETCH, 12, request);
+        left = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct weir_kafka_fetch_response_partition *partition = fetched(answer, i);
+            assert_int_equal(partition->error_code, WEIR_KAFKA_NONE);
+            assert_int_equal(partition->records.byte_count % batch_bytes, 0);
+            places[i].offset += partition->records.byte_count / batch_bytes;
+            left += end - places[i].offset;
+            bytes += partition->records.byte_count;
+        }
+        assert_in_range(bytes, 1,
+                        (uint64_t)max_bytes > batch_bytes ? (uint64_t)max_bytes : batch_bytes);
+    }
+    return answers;
+}
+
+static void a_fetch_of_many_partitions_keeps_its_bound_and_comes_to_all(void **state)
+{
+    enum { PARTITIONS = 8, BATCHES = 5, VALUE_BYTES = 100 << 10 };
+    static const int32_t bounds[] = {1, 250 << 10, 1 << 20, INT32_MAX};
+    struct fixture *f = fixture_open(*state, NULL, false);
+    struct client client = client_open(f);
+    create_topic(&client, "t", PARTITIONS);
+    struct weir_kafka_records batch = make_batch(&client, 1, VALUE_BYTES, 1);
+    for (int32_t i = 0; i < PARTITIONS * BATCHES; i++)
+        produce(&client, "t", i % PARTITIONS, batch);
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        struct place places[PARTITIONS];
+        for (int32_t j = 0; j < PARTITIONS; j++)
+            places[j] = (struct place){"t", j, 0};
+        uint32_t answers = drain(&client, places, PARTITIONS, BATCHES, bounds[i], batch.byte_count);
+        assert_in_range(answers, 1, bounds[i] == INT32_MAX ? 1 : PARTITIONS * BATCHES);
+    }
+    client_close(&client);
+    fixture_close(f);
+}
+
 static void at_the_end_a_fetch_waits_for_the_next_record(void **state)
 {
     struct fixture *f = fixture_open(*state, NULL, false);
@@ -501,8 +547,8 @@ static void records_are_deleted_up_to_an_offset(void **state)
 
 int main(void)
 {
-    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll"};
-    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto"};
+    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll", 0};
+    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto", 0};
     const struct CMUnitTest tests[] = {
         EVERYWHERE(every_version_of_produce_is_answered_in_its_own),
         EVERYWHERE(what_cannot_be_appended_is_named),
@@ -510,6 +556,7 @@ int main(void)
         EVERYWHERE(a_batch_that_is_sent_again_is_not_there_twice),
         EVERYWHERE(what_was_produced_is_fetched_in_every_version),
         EVERYWHERE(a_large_batch_comes_whole_even_above_the_bounds),
+        EVERYWHERE(a_fetch_of_many_partitions_keeps_its_bound_and_comes_to_all),
         EVERYWHERE(at_the_end_a_fetch_waits_for_the_next_record),
         EVERYWHERE(of_several_partitions_the_first_that_has_something_wakes),
         EVERYWHERE(an_error_is_not_waited_with),

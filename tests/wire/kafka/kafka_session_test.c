@@ -335,8 +335,8 @@ static void more_clients_than_there_may_be_are_turned_away(void **state)
 
 int main(void)
 {
-    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll"};
-    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto"};
+    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll", 0};
+    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto", 0};
     const struct CMUnitTest tests[] = {
         EVERYWHERE(what_is_served_is_advertised),
         EVERYWHERE(a_version_to_come_is_answered_in_version_0_and_its_body_is_not_read),

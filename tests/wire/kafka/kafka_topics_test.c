@@ -540,8 +540,8 @@ static void a_change_that_cannot_be_is_refused(void **state)
 
 int main(void)
 {
-    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll"};
-    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto"};
+    static struct world one_epoll = {1, WEIR_IO_EPOLL, "one_epoll", 0};
+    static struct world two_auto = {2, WEIR_IO_AUTO, "two_auto", 0};
     const struct CMUnitTest tests[] = {
         EVERYWHERE(metadata_names_one_broker_where_the_client_came_to),
         EVERYWHERE(metadata_names_the_address_that_is_configured),
