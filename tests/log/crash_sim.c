@@ -91,6 +91,7 @@ struct actor { /* one reactor of a life */
     struct weir_timer timer;
     struct weir_store_waiter waiter;
     bool waiting, draining, closed;
+    uint8_t bytes[BATCH_ROOM];
 };
 
 struct life {
@@ -222,7 +223,7 @@ static void resume(struct weir_store_waiter *waiter);
 static void do_append(struct actor *actor, struct part *part)
 {
     struct scene *scene = actor->life->scene;
-    static uint8_t bytes[BATCH_ROOM];
+    uint8_t *bytes = actor->bytes; /* other fibers may run meanwhile */
     size_t byte_count = make_batch(scene, bytes);
     struct weir_batch batch;
     uint64_t base;
