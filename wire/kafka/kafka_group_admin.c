@@ -247,7 +247,10 @@ void weir_kafka_init_producer_id(struct weir_kafka_request *request)
         return;
     }
     if (message->transactional_id.bytes) {
-        weir_kafka_init_transaction(request);
+        if (weir_kafka_init_transaction)
+            weir_kafka_init_transaction(request);
+        else
+            weir_kafka_fail(request, "transactions are not served");
         return;
     }
     id->done = on_producer_id;
