@@ -91,7 +91,7 @@ static void add_record(struct weir_text *text, const struct weir_batch_record *r
         add_bulk(text, record->key, record->key_bytes);
     }
     for (uint32_t i = 0; i < record->header_count; i++) {
-        if (weir_batch_header_next(&at, record->end, &header) != 0)
+        if (weir_batch_header_next(&at, record->end, &header) != 1)
             header = (struct weir_record_header){0}; /* cannot be: the walk has looked at them */
         add_bulk(text, header.name ? (const void *)header.name : "", header.name_bytes);
         add_bulk(text, header.value ? (const void *)header.value : "", header.value_bytes);
