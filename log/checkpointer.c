@@ -59,7 +59,8 @@ static struct weir_partition *partition_of(struct weir_list *node)
 
 static void take_state(struct weir_store *store, struct weir_partition *partition)
 {
-    if (!partition->opened || !store->options.state)
+    bool known = partition->has_state && partition->state_offset == partition->end_offset;
+    if (!partition->opened || !store->options.state || known)
         return;
     size_t byte_count = 0;
     free(partition->next_state);

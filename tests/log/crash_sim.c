@@ -39,6 +39,7 @@ struct note { /* a batch, as appended */
     uint64_t base, end;
     uint32_t byte_count;
     uint64_t hash;
+    enum weir_log_level_kind level;
     bool acked;
 };
 
@@ -57,6 +58,7 @@ struct part {
     uint32_t acked; /* all before are */
     uint64_t start_acked, start_asked;
     struct weir_partition *partition; /* in this life */
+    enum weir_log_level_kind level;   /* as it was told last */
     uint64_t state_offset;            /* what the callback said last */
 };
 
@@ -80,6 +82,7 @@ struct scene {
     bool sound; /* no fault that ends writing in this life */
     bool whole; /* it ended by a stop, with a disk that never failed: nothing at all is missing */
     bool roomy; /* its disk never was full */
+    bool changes; /* levels of topics */
     uint64_t value_next;
     struct weir_io *io; /* for recovery */
 };
@@ -108,7 +111,7 @@ struct life {
 
 /* Over all seeds: what this is for has to have happened. */
 static struct {
-    uint64_t lives, acked, replayed, cut, checkpoints, rolled, removed, dropped, refused, failed, full, disk_reads, recovered_again, lost;
+    uint64_t lives, acked, replayed, cut, checkpoints, rolled, removed, dropped, refused, failed, full, disk_reads, recovered_again, lost, levels;
 } totals;
 
 /* ---- Batches ---- */
@@ -230,6 +233,9 @@ static void do_append(struct actor *actor, struct part *part)
     SIM_EQUAL(scene->sim, weir_batch_check_produced(bytes, byte_count, &batch), WEIR_BATCH_FINE);
     struct append *append = calloc(1, sizeof *append);
     *append = (struct append){{.done = on_append}, actor->life, part, part->count};
+    if (part->level != part->topic->config.level)
+        weir_partition_configure(part->partition, &part->topic->config);
+    part->level = part->topic->config.level;
     int result = weir_partition_append(part->partition, bytes, &batch, &append->commit, &base);
     if (result < 0) {
         free(append);
@@ -243,7 +249,7 @@ static void do_append(struct actor *actor, struct part *part)
         return;
     }
     SIM_EQUAL(scene->sim, base, end_of(part));
-    *new_note(part) = (struct note){base, base + batch.last_delta + 1, batch.byte_count, hash_of(bytes, byte_count), false};
+    *new_note(part) = (struct note){base, base + batch.last_delta + 1, batch.byte_count, hash_of(bytes, byte_count), part->level, false};
     actor->life->under_way++;
 }
 
@@ -492,7 +498,10 @@ static void act(struct actor *actor)
         do_delete(actor, part);
     } else if (choice < 300) {
         do_read(actor, part);
-    } else if (choice < 301 && part != &scene->parts[0]) {
+    } else if (choice < 302 && scene->changes) {
+        part->topic->config.level = (enum weir_log_level_kind)weir_sim_below(world, WEIR_LEVEL_MEMORY + 1);
+        totals.levels++;
+    } else if (choice == 302 && part != &scene->parts[0]) {
         part->topic->dropping = true;
     } else if (!actor->waiting) {
         do_append(actor, part);
@@ -574,6 +583,7 @@ static int open_parts(struct actor *actor)
         int result = weir_partition_open(actor->store, &part->topic->id, part->number, &part->topic->config, &part->partition);
         if (result < 0)
             return result;
+        part->level = part->topic->config.level;
         weir_partition_set_context(part->partition, part);
         check_part(scene, part);
         verify(actor, part);
@@ -700,8 +710,6 @@ static void settle_part(struct scene *scene, struct life *life, struct part *par
         SIM_CHECK(sim, found == NULL);
         return;
     }
-    enum weir_log_level_kind level = part->topic->config.level;
-    bool survives = level == WEIR_LEVEL_SYNCED || (level == WEIR_LEVEL_WRITTEN && !power);
     uint64_t end = found ? found->end_offset : 0;
     uint64_t start = found ? found->start_offset : 0;
     bool dropping = part->topic->dropping;
@@ -712,10 +720,12 @@ static void settle_part(struct scene *scene, struct life *life, struct part *par
     if (!known) { /* a start may lie within a batch */
         tell_part(scene, life, part, found);
         sim_fail(sim, __FILE__, __LINE__, "invented: partition %u of level %d; the end is %llu, of what was appended %llu", part->number,
-                 (int)level, (unsigned long long)end, (unsigned long long)end_of(part));
+                 (int)part->level, (unsigned long long)end, (unsigned long long)end_of(part));
     }
     for (uint32_t i = kept; i < part->count; i++) {
         totals.lost += part->notes[i].acked;
+        enum weir_log_level_kind level = part->notes[i].level;
+        bool survives = level == WEIR_LEVEL_SYNCED || (level == WEIR_LEVEL_WRITTEN && !power);
         if (dropping || !((survives && part->notes[i].acked) || scene->whole))
             continue;
         tell_part(scene, life, part, found);
@@ -728,7 +738,7 @@ static void settle_part(struct scene *scene, struct life *life, struct part *par
     part->count = part->acked = kept;
     part->start_acked = part->start_asked = start;
     if (end_of(part) != end) /* nothing of it is left but its end */
-        *new_note(part) = (struct note){end, end, 0, 0, true};
+        *new_note(part) = (struct note){.base = end, .end = end, .acked = true};
     part->acked = part->count;
     for (uint32_t i = 0; i < part->count; i++)
         part->notes[i].acked = true;
@@ -915,6 +925,7 @@ static void several_lives_on(struct sim *sim)
     struct life *lives = calloc(LIVES_MAX + 1, sizeof *lives);
     scene->sim = sim;
     init_scene(scene);
+    scene->changes = sim->seed % 4 == 0;
     SIM_EQUAL(sim, weir_sim_disk_mkdir(sim->world, 0, "/data"), 0);
     weir_sim_disk_settle(sim->world, 0);
     uint32_t count = 2 + (uint32_t)weir_sim_below(sim->world, LIVES_MAX - 1);
@@ -970,7 +981,7 @@ static void what_this_is_for_has_happened(void **state)
                   (unsigned long long)totals.recovered_again, (unsigned long long)totals.lost);
     assert_true(totals.acked > 0 && totals.replayed > 0 && totals.cut > 0 && totals.checkpoints > 0);
     assert_true(totals.rolled > 0 && totals.removed > 0 && totals.dropped > 0 && totals.refused > 0);
-    assert_true(totals.failed > 0 && totals.full > 0 && totals.disk_reads > 0 && totals.lost > 0);
+    assert_true(totals.failed > 0 && totals.full > 0 && totals.disk_reads > 0 && totals.lost > 0 && totals.levels > 0);
 }
 
 int main(void)
