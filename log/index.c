@@ -193,14 +193,29 @@ static int merge(struct weir_index *index, struct index_job *job)
     return 0;
 }
 
+static int start_load(struct weir_segment *segment);
+
+static void end_load(struct index_job *job)
+{
+    struct weir_store *store = job->segment->partition->store;
+    weir_segment_unpin(job->segment);
+    free(job->entries);
+    free(job);
+    weir_store_end_job(store);
+}
+
 static void on_loaded(struct weir_reactor *reactor, void *context)
 {
     (void)reactor;
     struct index_job *job = context;
     struct weir_segment *segment = job->segment;
-    struct weir_store *store = segment->partition->store;
     segment->index.loading = false;
-    int result = job->result < 0 ? job->result : merge(&segment->index, job);
+    bool stale = segment->index.made_anew && !job->anew; /* distrusted meanwhile */
+    int result = stale ? start_load(segment) : job->result < 0 ? job->result : merge(&segment->index, job);
+    if (stale && result == 0) {
+        end_load(job);
+        return;
+    }
     struct weir_list waits;
     weir_list_init(&waits);
     weir_list_splice_back(&waits, &segment->index_waits);
@@ -208,10 +223,7 @@ static void on_loaded(struct weir_reactor *reactor, void *context)
         struct weir_segment_wait *wait = WEIR_CONTAINER(node, struct weir_segment_wait, node);
         wait->fn(wait, result);
     }
-    weir_segment_unpin(segment);
-    free(job->entries);
-    free(job);
-    weir_store_end_job(store);
+    end_load(job);
 }
 
 static int start_load(struct weir_segment *segment)
@@ -269,15 +281,14 @@ void weir_index_find_time(const struct weir_segment *segment, int64_t timestamp_
         *entry_out = index->entries[i];
 }
 
-int weir_index_distrust(struct weir_segment *segment)
+void weir_index_distrust(struct weir_segment *segment)
 {
     struct weir_index *index = &segment->index;
     if (index->made_anew)
-        return -EIO;
+        return;
     index->made_anew = true;
     index->count = 0;
     index->known_from = segment->written_bytes;
-    return 0;
 }
 
 static void run_save(void *context)

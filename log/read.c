@@ -27,6 +27,7 @@ struct disk_read {
     uint64_t entry_offset; /* what must be there */
     size_t want, got;
     size_t want_min;
+    bool astray; /* the index has misled it once */
 };
 
 static int find_place(struct disk_read *reading);
@@ -71,12 +72,16 @@ static int read_again(struct disk_read *reading, size_t skip, size_t want_min)
     return read_some(reading);
 }
 
-static int astray(struct disk_read *reading)
+/* Others may have been misled by the same index, and have it made anew already. */
+static int go_astray(struct disk_read *reading)
 {
-    int result = weir_index_distrust(reading->segment);
+    if (reading->astray)
+        return -EIO;
+    reading->astray = true;
+    weir_index_distrust(reading->segment);
     weir_buffer_drop(reading->partition->store->reactor, reading->buffer);
     reading->buffer = NULL;
-    return result < 0 ? result : find_place(reading);
+    return find_place(reading);
 }
 
 /* The buffer's batches from `at` on that the reader may have. */
@@ -108,7 +113,7 @@ static int look(struct disk_read *reading)
     const uint8_t *bytes = reading->buffer->bytes;
     if (reading->got < WEIR_BATCH_HEAD_BYTES || !is_head(bytes) ||
         (reading->entry_offset != UINT64_MAX && weir_stored_base(bytes) != reading->entry_offset))
-        return astray(reading);
+        return go_astray(reading);
     size_t at = 0;
     while (reading->got - at >= WEIR_BATCH_HEAD_BYTES && is_head(bytes + at)) {
         size_t batch_bytes = weir_stored_bytes(bytes + at);

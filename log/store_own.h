@@ -135,8 +135,8 @@ int weir_index_find(struct weir_segment *segment, uint64_t offset, struct weir_s
                     struct weir_index_entry *entry_out);
 /* As known now: the last entry with nothing as late as timestamp_ms before it. */
 void weir_index_find_time(const struct weir_segment *segment, int64_t timestamp_ms, struct weir_index_entry *entry_out);
-/* It led to something else than a batch: forget it, and do not believe the file. -EIO: it has been made anew already. */
-int weir_index_distrust(struct weir_segment *segment);
+/* It led to something else than a batch: forget it, and do not believe the file; unless it has been made anew already. */
+void weir_index_distrust(struct weir_segment *segment);
 void weir_index_save(struct weir_segment *segment); /* a segment that takes no more */
 
 /* ---- Tails: log/tail.c ---- */
