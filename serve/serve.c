@@ -89,7 +89,7 @@ static const char *reason(int error)
 {
     switch (error) {
     case -EADDRINUSE:
-        return "the port is taken by another process or listen address; give another, 0 for any, or off";
+        return "the port is taken by another process or listen address; give another, or 0 for any";
     case -EACCES:
         return "not allowed; ports below 1024 need privileges";
     case -EADDRNOTAVAIL:
@@ -202,17 +202,22 @@ static void on_kept(void *context, int result, const char *why)
     kill(getpid(), SIGTERM);
 }
 
-/* Everybody with a password may log in to Kafka too. */
+/*
+ * Who has a password may log in to Kafka too, but for users of some channels: its topics know no such limit. Where
+ * anybody is kept from anything, nobody comes in without a login.
+ */
 static int name_kafka_users(struct server *server, struct weir_kafka_settings *kafka)
 {
     const struct settings *settings = &server->settings;
     server->kafka_users = calloc(settings->user_count + 1, sizeof *server->kafka_users);
     if (!server->kafka_users)
         return -ENOMEM;
-    for (uint32_t i = 0; i < settings->user_count; i++)
-        if (!settings->users[i].disabled && settings->users[i].password)
-            server->kafka_users[kafka->user_count++] =
-                (struct weir_kafka_user){settings->users[i].name, settings->users[i].password};
+    for (uint32_t i = 0; i < settings->user_count; i++) {
+        const struct weir_resp_user *user = &settings->users[i];
+        kafka->login_needed |= user->disabled || user->some_channels || user->password;
+        if (!user->disabled && !user->some_channels && user->password)
+            server->kafka_users[kafka->user_count++] = (struct weir_kafka_user){user->name, user->password};
+    }
     kafka->users = server->kafka_users;
     return 0;
 }
@@ -251,7 +256,7 @@ static int open_all(struct server *server)
     };
     memcpy(broker.limits, settings->limits, sizeof broker.limits);
     broker.keep = settings->keep;
-    broker.keep.folder = settings->data;
+    broker.keep.folder = settings->kafka_port >= 0 ? settings->data : NULL;
     broker.keep.on_kept = on_kept;
     broker.keep.context = server;
     struct weir_kafka_settings kafka = {.advertise = settings->advertise};

@@ -8,12 +8,12 @@ _weir()
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warn error' -- "$word") && return ;;
     -c | --config | --password-file) mapfile -t COMPREPLY < <(compgen -f -- "$word") && return ;;
     -d | --data) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
-    -n | --cores | -p | --redis-port | -l | --listen | --spin) COMPREPLY=() && return ;;
+    -n | --cores | -p | --redis-port | --kafka-port | --advertise | -l | --listen | --spin) COMPREPLY=() && return ;;
     esac
     local words='serve trace --help --version'
     case ${COMP_WORDS[1]} in
     serve)
-        words='--cores --data --redis-port --listen --config --password-file --insecure --io --io-level --spin
+        words='--cores --data --redis-port --kafka-port --advertise --listen --config --password-file --insecure --io --io-level --spin
             --busy-poll --pin --no-steal --log-level --help --version'
         ;;
     trace)

@@ -181,7 +181,7 @@ static const struct {
     {"core: 2\n", "1: unknown key 'core'; did you mean 'cores'?"},
     {"\n\n# x\nzebra: 2\n",
      "4: unknown key 'zebra'; known here: cores, data, io, listen, log_level, memory, spin, "
-     "stall_budget, drain_timeout, pin, busy_poll, redis, users, slow_subscribers, topics, "
+     "stall_budget, drain_timeout, pin, busy_poll, redis, kafka, kept_topics, users, slow_subscribers, topics, "
      "publish_limits"},
     {"cores: 0\n", "1: cores: expected a number from 1 to 128"},
     {"cores: 129\n", "1: cores: expected a number from 1 to 128"},

@@ -121,7 +121,7 @@ class Words(unittest.TestCase):
     def test_addresses_that_cannot_be_listened_on_are_sentences(self):
         port = str(free_port())
         for address, why in (("nonsense", "not an address; expected an IP address"),
-                             ("127.0.0.1:80", "and the port with --redis-port"),
+                             ("127.0.0.1:80", "and the port by its own option"),
                              ("203.0.113.9", "no interface of this machine has that address"),
                              ("unix:/nowhere/s", "there is no such folder"),
                              ("unix:" + "x" * 200, "a path of at most 107 bytes"),
@@ -139,7 +139,7 @@ class Words(unittest.TestCase):
             if int(file.read()) <= 1:
                 self.skipTest("no port is privileged here")
         try:
-            ended = weir("serve", "--redis-port", "1", preexec_fn=nobody)
+            ended = weir("serve", "--redis-port", "1", "--kafka-port", "off", preexec_fn=nobody)
         except PermissionError:
             self.skipTest("another user may not run the program here")
         self.assertEqual(ended.returncode, 1)
@@ -149,7 +149,7 @@ class Words(unittest.TestCase):
         text = weir("serve", "--help").stdout
         options = set(re.findall(r"(?:^|\s)--([a-z-]+)", text))
         self.assertGreater(len(options), 12)
-        values = {"cores": "1", "data": "/tmp", "redis-port": "off", "listen": "127.0.0.1", "config": "/dev/null",
+        values = {"cores": "1", "data": "/tmp", "redis-port": "off", "kafka-port": "off", "advertise": "broker:9092", "listen": "127.0.0.1", "config": "/dev/null",
                   "io": "epoll", "io-level": "6.1", "spin": "0", "log-level": "error", "password-file": "/nowhere"}
         for option in options - {"help", "version"}:
             word = "--%s=%s" % (option, values[option]) if option in values else "--" + option

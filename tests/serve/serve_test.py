@@ -26,7 +26,7 @@ class Weir:
 
     def __init__(self, *words, cores=2, port=0, env=None, stderr=subprocess.PIPE, **more):
         self.folder = tempfile.TemporaryDirectory(prefix="weir-")
-        command = [WEIR, "serve", "--io", IO, "--cores", str(cores), "--redis-port", str(port), "--kafka-port", "0",
+        command = [WEIR, "serve", "--io", IO, "--cores", str(cores), "--redis-port", str(port), "--kafka-port", "off",
                    "--data", self.folder.name, *words]
         self.process = subprocess.Popen(command, stderr=stderr, env={**os.environ, **(env or {})}, **more)
         self.log = b""

@@ -230,7 +230,7 @@ static const char *why_not(struct weir_resp_session *session, struct weir_resp_s
     if (weir_kept_state(session->local->part) == WEIR_KEPT_LOADING)
         return "LOADING weir is loading the dataset in memory";
     if (weir_kept_state(session->local->part) != WEIR_KEPT_DONE)
-        return "ERR nothing is kept here: weir serve has no --data";
+        return "ERR nothing is kept here: weir serve was told --kafka-port off";
     if (topic && topic->partition_count != 1)
         return "ERR the topic has more than one partition; a stream has one";
     if (!topic && !weir_topic_name_legal(name.bytes, name.count))
