@@ -15,6 +15,10 @@ set(WEIR_CODECS PkgConfig::CODECS)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 set(WEIR_YAML PkgConfig::YAML)
 
+# Logins of Kafka clients: hashes, and numbers nobody can guess. The program has it, the library does not.
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+set(WEIR_CRYPTO PkgConfig::CRYPTO)
+
 pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
 if(SYSTEMD_FOUND)
     set(WEIR_SYSTEMD PkgConfig::SYSTEMD)

@@ -43,5 +43,5 @@ weir_kafka_handler weir_kafka_handler_of(int16_t key)
 bool weir_kafka_served(const struct weir_kafka_server *server, int16_t key)
 {
     bool login = key == WEIR_KAFKA_SASL_HANDSHAKE || key == WEIR_KAFKA_SASL_AUTHENTICATE;
-    return weir_kafka_handler_of(key) && (!login || server->settings.user_count > 0);
+    return weir_kafka_handler_of(key) && (!login || server->logins);
 }

@@ -20,12 +20,12 @@ void weir_kafka_list_offsets(struct weir_kafka_request *request);
 void weir_kafka_offset_for_leader_epoch(struct weir_kafka_request *request);
 void weir_kafka_delete_records(struct weir_kafka_request *request);
 /* kafka_topics.c */
-__attribute__((weak)) void weir_kafka_create_topics(struct weir_kafka_request *request);
-__attribute__((weak)) void weir_kafka_delete_topics(struct weir_kafka_request *request);
-__attribute__((weak)) void weir_kafka_create_partitions(struct weir_kafka_request *request);
+void weir_kafka_create_topics(struct weir_kafka_request *request);
+void weir_kafka_delete_topics(struct weir_kafka_request *request);
+void weir_kafka_create_partitions(struct weir_kafka_request *request);
 /* kafka_configs.c */
-__attribute__((weak)) void weir_kafka_describe_configs(struct weir_kafka_request *request);
-__attribute__((weak)) void weir_kafka_incremental_alter_configs(struct weir_kafka_request *request);
+void weir_kafka_describe_configs(struct weir_kafka_request *request);
+void weir_kafka_incremental_alter_configs(struct weir_kafka_request *request);
 /* kafka_group.c */
 void weir_kafka_join_group(struct weir_kafka_request *request);
 void weir_kafka_sync_group(struct weir_kafka_request *request);
@@ -44,7 +44,7 @@ void weir_kafka_init_producer_id(struct weir_kafka_request *request);
 /* kafka_txn.c */
 __attribute__((weak)) void weir_kafka_init_transaction(struct weir_kafka_request *request); /* InitProducerId with a transactional id */
 /* kafka_sasl.c */
-__attribute__((weak)) void weir_kafka_sasl_handshake(struct weir_kafka_request *request);
-__attribute__((weak)) void weir_kafka_sasl_authenticate(struct weir_kafka_request *request);
+void weir_kafka_sasl_handshake(struct weir_kafka_request *request);
+void weir_kafka_sasl_authenticate(struct weir_kafka_request *request);
 
 #endif

@@ -35,6 +35,7 @@ struct weir_kafka_server {
     char advertise_host[256]; /* "": each connection's own */
     uint16_t advertise_port;
     char cluster_id[24]; /* 22 characters, of the data directory once that is open */
+    struct weir_kafka_logins *logins; /* kafka_sasl.c; NULL: nobody has to log in */
     uint32_t local_count;
     struct weir_kafka_local **locals;
 };
@@ -47,7 +48,8 @@ struct weir_kafka_frame { /* one that is being received */
     uint8_t size_have;
 };
 
-struct weir_kafka_sasl; /* kafka_sasl.c */
+struct weir_kafka_sasl; /* kafka_sasl.c: one login under way */
+struct weir_kafka_logins;
 
 struct weir_kafka_session {
     struct weir_list node; /* local->sessions */
@@ -61,7 +63,7 @@ struct weir_kafka_session {
     uint32_t rest_begin;
     uint32_t rest_end;
     struct weir_wheel_timer mute_timer;
-    struct weir_kafka_sasl *sasl;
+    struct weir_kafka_sasl *sasl; /* NULL: no login is under way */
     const struct weir_kafka_user *user; /* NULL: has not logged in */
     uint64_t id;
     bool muted;   /* throttled: KIP-219 */
@@ -92,7 +94,8 @@ struct weir_kafka_request {
 typedef void (*weir_kafka_handler)(struct weir_kafka_request *request);
 
 /* ---- kafka_session.c ---- */
-/* Encode `body` (struct weir_kafka_<api>_response) and send it when its turn comes. The request may be gone afterwards. */
+/* Encode `body` (struct weir_kafka_<api>_response) and send it when its turn comes. The request may be gone afterwards.
+ * body NULL: what request->out has been given, as it is. */
 void weir_kafka_respond(struct weir_kafka_request *request, const void *body);
 void weir_kafka_respond_nothing(struct weir_kafka_request *request); /* acks=0 */
 /* As respond, and the connection closes behind it. */
@@ -108,6 +111,15 @@ void weir_kafka_mute(struct weir_kafka_session *session, uint64_t mute_ns);
 enum { WEIR_KAFKA_NODE_ID = 1 };
 /* Where this connection's client is told to connect; the host lies in the arena. Port 0: nowhere (no memory). */
 int32_t weir_kafka_advertised(struct weir_kafka_request *request, struct weir_kafka_string *host_out);
+
+/* ---- kafka_sasl.c ---- */
+int weir_kafka_logins_open(struct weir_kafka_server *server); /* by its settings. 0; -ENOMEM; -EIO: no randomness */
+void weir_kafka_logins_close(struct weir_kafka_server *server);
+bool weir_kafka_may_ask(const struct weir_kafka_session *session, int16_t key); /* this request, not logged in or so */
+/* Is the next frame a token without a head? So it is after a handshake of version 0. */
+bool weir_kafka_sasl_bare(const struct weir_kafka_session *session);
+void weir_kafka_sasl_token(struct weir_kafka_request *request, const uint8_t *bytes, uint32_t byte_count);
+void weir_kafka_sasl_end(struct weir_kafka_session *session);
 
 /* ---- strings ---- */
 static inline struct weir_kafka_string weir_kafka_text(const char *text)

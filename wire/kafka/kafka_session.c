@@ -18,7 +18,9 @@ enum {
     IN_FLIGHT_BYTES_MAX = 16 << 20,
     UNSENT_BYTES_MAX = 1 << 20,
     CLIENTS_MAX = 10000,
+    GUEST_FRAME_BYTES_MAX = 64 << 10, /* nobody has to believe in somebody who has not logged in */
     HEAD_BYTES_MIN = 8,
+    KEEPALIVE_S = 300, /* one whose machine has vanished keeps no place for ever */
     ARENA_FIRST_BYTES = 2048,
     ARENA_BYTES_MAX = 64 << 20,
 };
@@ -79,7 +81,7 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
     weir_wheel_cancel(&reactor->wheel, &session->mute_timer);
     weir_list_remove(&session->node);
     session->local->counters.clients--;
-    free(session->sasl);
+    weir_kafka_sasl_end(session);
     free(session);
 }
 
@@ -241,10 +243,34 @@ static bool is_unknown_api_versions(const struct weir_kafka_request *request)
     return request->head.key == WEIR_KAFKA_API_VERSIONS && request->head.version > request->api->version_max;
 }
 
+/* NULL, or why the connection must be closed. */
+static const char *look(struct weir_kafka_request *request, const uint8_t *bytes, uint32_t byte_count)
+{
+    struct weir_kafka_head *head = &request->head;
+    struct weir_kafka_counters *counters = &request->local->counters;
+    if (weir_kafka_head_read(bytes, byte_count, head) < 0) {
+        counters->malformed++;
+        return "a malformed request";
+    }
+    if (!weir_kafka_may_ask(request->session, head->key)) {
+        counters->auth_failures++;
+        return "a request before its login";
+    }
+    request->api = weir_kafka_api_find(head->key);
+    if (!request->api || !weir_kafka_handler_of(head->key)) {
+        counters->malformed++;
+        return "a request that is not known here";
+    }
+    if (is_unknown_api_versions(request))
+        return NULL;
+    bool served = head->version >= request->api->version_min && head->version <= request->api->version_max;
+    const char *why = served ? decode(request, bytes, byte_count) : "a version that is not served";
+    counters->malformed += why != NULL;
+    return why;
+}
+
 static void run(struct weir_kafka_session *session, const uint8_t *bytes, uint32_t byte_count)
 {
-    struct weir_kafka_counters *counters = &session->local->counters;
-    const char *why = NULL;
     struct weir_kafka_request *request = new_request(session);
     if (!request) {
         close_session(session, "no memory for a request");
@@ -253,23 +279,16 @@ static void run(struct weir_kafka_session *session, const uint8_t *bytes, uint32
     request->frame = session->frame.buffer;
     session->frame = (struct weir_kafka_frame){0};
     session->frame_bytes += request->frame->byte_count;
-    counters->requests++;
-    if (weir_kafka_head_read(bytes, byte_count, &request->head) < 0)
-        why = "a malformed request";
-    request->api = why ? NULL : weir_kafka_api_find(request->head.key);
-    weir_kafka_handler handler = request->api ? weir_kafka_handler_of(request->head.key) : NULL;
-    if (!why && !handler)
-        why = "a request that is not known here";
-    else if (!why && !is_unknown_api_versions(request)) {
-        bool served = request->head.version >= request->api->version_min && request->head.version <= request->api->version_max;
-        why = served ? decode(request, bytes, byte_count) : "a version that is not served";
-    }
-    if (why) {
-        counters->malformed++;
-        weir_kafka_fail(request, why);
+    session->local->counters.requests++;
+    if (weir_kafka_sasl_bare(session)) {
+        weir_kafka_sasl_token(request, bytes, byte_count);
         return;
     }
-    handler(request);
+    const char *why = look(request, bytes, byte_count);
+    if (why)
+        weir_kafka_fail(request, why);
+    else
+        weir_kafka_handler_of(request->head.key)(request);
 }
 
 /* ---- Frames --------------------------------------------------------------------------------------------- */
@@ -279,11 +298,20 @@ static uint32_t size_of(const uint8_t size[4])
     return (uint32_t)size[0] << 24 | (uint32_t)size[1] << 16 | (uint32_t)size[2] << 8 | size[3];
 }
 
+static bool can_be(const struct weir_kafka_session *session, uint32_t byte_count)
+{
+    const struct weir_kafka_server *server = session->local->server;
+    uint32_t max = server->settings.request_bytes_max;
+    if (server->logins && !session->user && max > GUEST_FRAME_BYTES_MAX)
+        max = GUEST_FRAME_BYTES_MAX;
+    return byte_count >= (weir_kafka_sasl_bare(session) ? 1 : HEAD_BYTES_MIN) && byte_count <= max;
+}
+
 static bool begin_frame(struct weir_kafka_session *session)
 {
     struct weir_kafka_frame *frame = &session->frame;
     frame->byte_count = size_of(frame->size);
-    if (frame->byte_count < HEAD_BYTES_MIN || frame->byte_count > session->local->server->settings.request_bytes_max) {
+    if (!can_be(session, frame->byte_count)) {
         session->local->counters.malformed++;
         close_session(session, "a request of a size that cannot be: not Kafka, or TLS on a plain port");
         return false;
@@ -473,6 +501,8 @@ int weir_kafka_server_open(struct weir_runtime *runtime, const struct weir_kafka
     server->local_count = weir_runtime_reactor_count(runtime);
     server->locals = calloc(server->local_count, sizeof *server->locals);
     int result = server->locals ? split_advertise(server) : -ENOMEM;
+    if (result == 0)
+        result = weir_kafka_logins_open(server);
     if (result < 0) {
         weir_kafka_server_close(server);
         return result;
@@ -488,6 +518,7 @@ void weir_kafka_server_close(struct weir_kafka_server *server)
     for (uint32_t i = 0; i < server->local_count && server->locals; i++)
         free(server->locals[i]);
     free(server->locals);
+    weir_kafka_logins_close(server);
     free(server);
 }
 
@@ -500,6 +531,7 @@ int weir_kafka_listen(struct weir_kafka_server *server, struct weir_reactor *rea
     struct weir_tcp_options options = WEIR_OPTIONS(struct weir_tcp_options);
     struct weir_tcp_listener *listener;
     options.unsent_bytes_max = (uint64_t)1 << 30; /* answers are bounded where they are made */
+    options.keepalive_s = KEEPALIVE_S;
     if (!*local) {
         *local = calloc(1, sizeof **local);
         if (!*local)

@@ -15,21 +15,25 @@
 struct weir_kafka_server;
 struct weir_tcp_listener;
 
-struct weir_kafka_user { /* SASL PLAIN and SCRAM */
+struct weir_kafka_user { /* SASL PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 */
     const char *name;
     const char *password;
 };
 
 struct weir_kafka_settings {
     const char *advertise;      /* HOST:PORT that clients are told; NULL: the address each came to */
-    const struct weir_kafka_user *users; /* none: nobody has to log in */
+    const struct weir_kafka_user *users;
     uint32_t user_count;
+    bool login_needed;          /* only who has logged in is served; with users always, without any: nobody */
     uint32_t request_bytes_max; /* 0: 100 MiB */
     uint32_t in_flight_max;     /* requests of one connection that are not answered yet; 0: 64 */
     uint32_t clients_max;       /* of each reactor; 0: 10,000 */
 };
 
-/* Before the runtime starts. What `settings` points to must stay until close. 0; -ENOMEM; -EINVAL (advertise). */
+/*
+ * Before the runtime starts. What `settings` points to must stay until close. Takes about 5 ms for each user: keys of
+ * their passwords are made here, not at a login. 0; -ENOMEM; -EINVAL (advertise); -EIO: no randomness.
+ */
 int weir_kafka_server_open(struct weir_runtime *runtime, const struct weir_kafka_settings *settings,
                            struct weir_kafka_server **server_out);
 void weir_kafka_server_close(struct weir_kafka_server *server); /* after the runtime; may be NULL */
@@ -39,6 +43,7 @@ int weir_kafka_listen(struct weir_kafka_server *server, struct weir_reactor *rea
 
 struct weir_kafka_counters {
     uint64_t connections, rejected, requests, malformed, unsupported, throttled;
+    uint64_t auth_failures; /* logins refused, and requests before one */
     uint64_t produced_records, produced_bytes, fetched_bytes;
     uint64_t clients; /* now */
 };
