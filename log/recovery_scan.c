@@ -259,10 +259,10 @@ static int scan_partition(struct weir_recovery *recovery, struct weir_found *fou
 
 /* ---- A last segment that was removed, since all of it is before the start ---- */
 
-static int is_there(struct weir_recovery *recovery, struct weir_found *found)
+static int is_there(struct weir_recovery *recovery, const struct weir_found *found, uint64_t base)
 {
     char path[WEIR_RECOVERY_PATH_BYTES];
-    int fd = weir_found_path(recovery, found, weir_found_last(found)->base_offset, ".log", path);
+    int fd = weir_found_path(recovery, found, base, ".log", path);
     if (fd >= 0)
         fd = weir_recovery_calls(recovery)->open(recovery->data->disk, path, O_RDONLY, 0);
     if (fd < 0)
@@ -289,7 +289,7 @@ static int replace_removed(struct weir_recovery *recovery, struct weir_found *fo
     struct weir_data_partition *partition = found->partition;
     if (partition->segment_count == 0 || !all_before_start(found))
         return 0;
-    int result = is_there(recovery, found);
+    int result = is_there(recovery, found, weir_found_last(found)->base_offset);
     if (result != 0)
         return result < 0 ? result : 0;
     uint64_t *bases;
@@ -310,8 +310,8 @@ static int replace_removed(struct weir_recovery *recovery, struct weir_found *fo
 }
 
 /*
- * A topic that is `synced` now may not have been when it was appended to last: then its file is longer than what is covered, and
- * the journal has none of it. That its last file is there and long enough is seen at the same time.
+ * A topic that is `synced` now may not have been when it was appended to last: then its file is longer than what is covered, or another
+ * follows it, and the journal has none of it. That its last file is there and long enough is seen at the same time.
  */
 static int look_at_partition(struct weir_recovery *recovery, struct weir_found *found)
 {
@@ -321,8 +321,10 @@ static int look_at_partition(struct weir_recovery *recovery, struct weir_found *
     if (partition->segment_count == 0 || found->touched || found->journal_end > partition->end_offset)
         return 0;
     int result = scan_file(recovery, found);
+    if (result == 1 && !found->touched)
+        result = is_there(recovery, found, partition->end_offset);
     if (result >= 0)
-        result = found->touched ? scan_partition(recovery, found) : 0;
+        result = found->touched || result == 1 ? scan_partition(recovery, found) : 0;
     return result;
 }
 

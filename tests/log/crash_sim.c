@@ -294,7 +294,10 @@ static void settle_part(struct scene *scene, struct life *life, struct part *par
     for (uint32_t i = kept; i < part->count; i++) {
         totals.lost += part->notes[i].acked;
         enum weir_log_level_kind level = part->notes[i].level;
-        bool survives = level == WEIR_LEVEL_SYNCED || (level == WEIR_LEVEL_WRITTEN && !power);
+        /* What a topic took at `written` before it was made synced may be lost until the next checkpoint: files that neither a checkpoint
+         * nor a journal names are not looked for. */
+        bool sought = part->topic->config.level != WEIR_LEVEL_SYNCED;
+        bool survives = level == WEIR_LEVEL_SYNCED || (level == WEIR_LEVEL_WRITTEN && !power && sought);
         if (dropping || !((survives && part->notes[i].acked) || scene->whole))
             continue;
         tell_part(scene, life, part, found);
