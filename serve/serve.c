@@ -139,8 +139,8 @@ static int listen_on(struct server *server, uint32_t which, struct weir_reactor 
     if (result < 0) {
         if (first)
             logger_say(&server->logger, WEIR_LOG_ERROR,
-                       "msg=\"cannot listen\" address=%s option=%s why=\"%s\"", address, face->option,
-                       local ? local_reason(result) : reason(result));
+                       "msg=\"cannot listen\" address=%s why=\"%s\" option=%s", address,
+                       local ? local_reason(result) : reason(result), face->option);
         server->told_why |= first;
         return result;
     }

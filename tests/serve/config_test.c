@@ -243,7 +243,7 @@ static const struct {
     {"[a]: 1\n",
      "1: unknown key '?'; known here: cores, data, io, listen, log_level, memory, spin, "
      "stall_budget, "
-     "drain_timeout, pin, busy_poll, redis, users, slow_subscribers, topics, publish_limits"},
+     "drain_timeout, pin, busy_poll, redis, kafka, kept_topics, users, slow_subscribers, topics, publish_limits"},
     {"&a cores: *b\n", "1: found undefined alias"},
 };
 
