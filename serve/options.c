@@ -65,7 +65,7 @@ static const char help[] =
     "unix:PATH\n"
     "                           (default: 127.0.0.1)\n"
     "  -c, --config FILE        settings in YAML, see weir.conf(5); the command line wins\n"
-    "      --password-file FILE the password that Redis clients must give: the file's first line\n"
+    "      --password-file FILE the password that clients must give: the file's first line\n"
     "      --insecure           allow a wide --listen without a password\n"
     "      --io auto|uring|epoll  how to talk to the kernel (default: auto)\n"
     "      --io-level 6.1       use only what that Linux had, for comparison\n"
