@@ -245,7 +245,7 @@ static void alter(struct weir_keep *keep, struct weir_catalog_change *change, co
 
 static void begin(struct weir_keep *keep, struct weir_catalog_change *change)
 {
-    if (keep->state != WEIR_KEEP_READY) {
+    if (keep->state == WEIR_KEEP_FAILED || !keep->told) {
         refuse(keep, change, WEIR_CATALOG_NOT_WRITTEN, keep->state == WEIR_KEEP_LOADING ? "loading" : "the data could not be opened");
         return;
     }

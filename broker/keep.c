@@ -183,6 +183,7 @@ static void on_told(struct weir_part *part, struct weir_ask *ask)
         if (!copy->deleting)
             round->result = weir_catalog_put(part->keep, &copy->topic);
     }
+    part->keep->told = round->result == 0;
     weir_ask_answer(part, ask);
 }
 
@@ -205,7 +206,6 @@ static void on_ready_answered(struct weir_part *part, struct weir_ask *ask)
              (unsigned long long)report->duration_ns / 1000);
     say(opening);
     end_opening(opening);
-    weir_catalog_resume(part->keep);
 }
 
 static bool round_ended(struct opening *opening, const struct round *round)
@@ -217,14 +217,15 @@ static bool round_ended(struct opening *opening, const struct round *round)
 
 static void on_told_answered(struct weir_part *part, struct weir_ask *ask)
 {
-    (void)part;
     struct opening *opening = round_of(ask)->opening;
     if (!round_ended(opening, round_of(ask)))
         return;
-    if (opening->result < 0)
+    if (opening->result < 0) {
         fail(opening);
-    else
-        ask_all(opening, on_ready_asked, on_ready_answered);
+        return;
+    }
+    weir_catalog_resume(part->keep); /* before anybody can ask for a topic of the same name */
+    ask_all(opening, on_ready_asked, on_ready_answered);
 }
 
 static void load_row(void *context, const void *key, uint32_t key_bytes, const void *value, uint32_t value_bytes)

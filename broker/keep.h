@@ -35,6 +35,7 @@ struct weir_keep {
     struct weir_part *part;
     struct weir_store *store; /* NULL: not yet */
     enum weir_keep_state state;
+    bool told; /* the catalog here is whole: others, who may be READY before us, are served */
     ck_hs_t by_name;
     ck_hs_t by_id;
     struct weir_list topics;

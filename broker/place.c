@@ -27,19 +27,18 @@ struct weir_log_id weir_kept_node_id(const struct weir_part *part)
     return weir_keep_ready(part) ? part->broker->data->node : (struct weir_log_id){{0}};
 }
 
-enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
-                                      const struct weir_topic_copy **copy_out)
+static enum weir_kept_result find(struct weir_keep *keep, const struct weir_log_id *topic, uint32_t partition,
+                                  const struct weir_topic_copy **copy_out)
 {
-    struct weir_keep *keep = part->keep;
-    if (!keep)
-        return WEIR_KEPT_UNKNOWN;
-    if (keep->state == WEIR_KEEP_LOADING)
-        return WEIR_KEPT_LOADING;
-    if (keep->state == WEIR_KEEP_FAILED)
-        return WEIR_KEPT_NOT_WRITTEN;
     const struct weir_topic_copy *copy = weir_catalog_copy(keep, topic);
     *copy_out = copy;
     return copy && !copy->deleting && partition < copy->topic.partition_count ? WEIR_KEPT_DONE : WEIR_KEPT_UNKNOWN;
+}
+
+enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
+                                      const struct weir_topic_copy **copy_out)
+{
+    return weir_keep_ready(part) ? find(part->keep, topic, partition, copy_out) : weir_kept_state(part);
 }
 
 /* ---- Rebuilding ---------------------------------------------------------------------------------- */
@@ -199,7 +198,8 @@ struct weir_place *weir_place_get(struct weir_part *part, struct weir_ask *ask, 
                                   enum weir_kept_result *result_out)
 {
     const struct weir_topic_copy *known = NULL;
-    *result_out = weir_kept_known(part, topic, partition, &known);
+    bool serves = part->keep && part->keep->told && part->keep->state != WEIR_KEEP_FAILED; /* the asker is READY, we are about to be */
+    *result_out = serves ? find(part->keep, topic, partition, &known) : weir_kept_state(part);
     if (*result_out != WEIR_KEPT_DONE)
         return NULL;
     struct weir_topic_copy *copy = weir_catalog_copy(part->keep, topic);

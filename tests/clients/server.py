@@ -11,11 +11,13 @@ import threading
 
 
 class Server:
-    def __init__(self, cores=1, io="auto", config=None, extra=()):
+    """`data`: a folder of the caller's, as an earlier server left it; without it, one that goes when the server stops."""
+
+    def __init__(self, cores=1, io="auto", config=None, extra=(), data=None):
         self.folder = tempfile.TemporaryDirectory(prefix="weir-")
         command = [os.environ["WEIR"], "serve", "--cores", str(cores), "--io", io, "--redis-port", "0",
                    "--kafka-port", "0",
-                   "--data", self.folder.name, *extra]
+                   "--data", data or self.folder.name, *extra]
         if config is not None:
             path = os.path.join(self.folder.name, "weir.conf")
             with open(path, "w") as file:
@@ -43,10 +45,19 @@ class Server:
         self.folder.cleanup()
         return status
 
+    def kill(self):
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait(20)
+        self.reader.join(5)
+        self.folder.cleanup()
+
     def __enter__(self):
         return self
 
     def __exit__(self, kind, value, trace):
+        if self.process.returncode is not None: # stopped or killed by the test
+            return
         status = self.stop()
         if kind is not None:
             sys.stderr.write("".join(self.lines[-20:]))
