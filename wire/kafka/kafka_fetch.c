@@ -239,6 +239,15 @@ static void begin_item(struct fetch *fetch, struct item *item, const struct weir
     item->fetch.context = item;
 }
 
+/* Everything in flight is read before anything of it is sent: so much may lie here for this one. */
+static void expect_answer(const struct fetch *fetch)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < fetch->count; i++)
+        bytes += fetch->items[i].fetch.bytes_max;
+    weir_kafka_expect(fetch->request, bytes);
+}
+
 static void respond_error(struct weir_kafka_request *request, int16_t error)
 {
     struct weir_kafka_fetch_response response;
@@ -278,5 +287,6 @@ void weir_kafka_fetch(struct weir_kafka_request *request)
     request->state = fetch;
     request->release = release;
     request->gone = on_gone;
+    expect_answer(fetch);
     ask_all(fetch, false);
 }

@@ -10,7 +10,8 @@
  * A connection may go while requests are away: then request->session is NULL, and the request is freed when its handler answers.
  * Whatever a handler allocates lies in request->arena, or is freed by request->release.
  *
- * Bounded: in_flight_max requests, 16 MiB of frames and 1 MiB of unsent answers for each connection; beyond it is not read.
+ * Bounded: in_flight_max requests, 16 MiB of frames, 64 MiB of answers that wait for others and 1 MiB of unsent ones for each connection;
+ * beyond it is not read. The last one taken may go over.
  */
 #ifndef WEIR_WIRE_KAFKA_KAFKA_REQUEST_H
 #define WEIR_WIRE_KAFKA_KAFKA_REQUEST_H
@@ -57,7 +58,8 @@ struct weir_kafka_session {
     struct weir_tcp *conn;
     struct weir_list requests; /* in order of arrival; the answered ones at the front have been sent */
     uint32_t request_count;
-    uint64_t frame_bytes; /* of them */
+    uint64_t frame_bytes;  /* of them */
+    uint64_t answer_bytes; /* of their answers, which wait, or may come to be */
     struct weir_kafka_frame frame;
     struct weir_buffer *rest; /* received while it could not be taken: rest_begin .. rest_end */
     uint32_t rest_begin;
@@ -86,6 +88,7 @@ struct weir_kafka_request {
     void (*gone)(struct weir_kafka_request *request); /* the connection went first: hurry; may be NULL */
     void (*release)(struct weir_kafka_request *request); /* the end: what the handler holds beside the arena; may be NULL */
     struct weir_kafka_out out;
+    uint64_t answer_bytes; /* in session->answer_bytes */
     bool answered;
     bool silent; /* answered by nothing: acks=0 */
     bool close_after;
@@ -100,6 +103,8 @@ void weir_kafka_respond(struct weir_kafka_request *request, const void *body);
 void weir_kafka_respond_nothing(struct weir_kafka_request *request); /* acks=0 */
 /* As respond, and the connection closes behind it. */
 void weir_kafka_respond_and_close(struct weir_kafka_request *request, const void *body);
+/* The answer may become so large: other requests wait where answers of one connection would be too much together. */
+void weir_kafka_expect(struct weir_kafka_request *request, uint64_t answer_bytes);
 /* No answer is possible: close the connection (all that is in flight goes unanswered). */
 void weir_kafka_fail(struct weir_kafka_request *request, const char *why);
 /* Read nothing of this connection for so long. */

@@ -16,6 +16,7 @@ enum {
     FRAME_BYTES_MAX = 100 << 20,
     IN_FLIGHT_MAX = 64,
     IN_FLIGHT_BYTES_MAX = 16 << 20,
+    ANSWERS_BYTES_MAX = 64 << 20, /* a large fetch, and what else is asked meanwhile */
     UNSENT_BYTES_MAX = 1 << 20,
     CLIENTS_MAX = 10000,
     GUEST_FRAME_BYTES_MAX = 64 << 10, /* nobody has to believe in somebody who has not logged in */
@@ -36,6 +37,7 @@ static void free_request(struct weir_kafka_request *request)
     if (request->session) {
         request->session->request_count--;
         request->session->frame_bytes -= request->frame ? request->frame->byte_count : 0;
+        request->session->answer_bytes -= request->answer_bytes;
     }
     weir_kafka_arena_deinit(&request->arena);
     if (request->frame)
@@ -111,7 +113,8 @@ static int send_answer(struct weir_kafka_session *session, const struct weir_kaf
 static bool overfull(const struct weir_kafka_session *session)
 {
     uint32_t in_flight_max = session->local->server->settings.in_flight_max;
-    return session->request_count >= in_flight_max || session->frame_bytes >= IN_FLIGHT_BYTES_MAX || session->muted ||
+    return session->request_count >= in_flight_max || session->frame_bytes >= IN_FLIGHT_BYTES_MAX ||
+           session->answer_bytes >= ANSWERS_BYTES_MAX || session->muted ||
            weir_tcp_unsent_bytes(session->conn) >= UNSENT_BYTES_MAX;
 }
 
@@ -148,6 +151,14 @@ static void flush(struct weir_kafka_session *session)
     }
 }
 
+void weir_kafka_expect(struct weir_kafka_request *request, uint64_t answer_bytes)
+{
+    struct weir_kafka_session *session = request->session;
+    if (session)
+        session->answer_bytes += answer_bytes - request->answer_bytes;
+    request->answer_bytes = answer_bytes;
+}
+
 static void answer(struct weir_kafka_request *request, const void *body)
 {
     struct weir_kafka_session *session = request->session;
@@ -162,6 +173,7 @@ static void answer(struct weir_kafka_request *request, const void *body)
         close_session(session, "an answer that cannot be encoded");
         return;
     }
+    weir_kafka_expect(request, request->out.byte_count);
     flush(session);
 }
 

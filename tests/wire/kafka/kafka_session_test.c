@@ -24,7 +24,7 @@ static void expect_alive(struct client *client)
 }
 
 /* A fetch of an empty partition: it waits. */
-static void say_fetch(struct client *client, const char *topic, int32_t wait_ms)
+static void say_fetch_of(struct client *client, const char *topic, int32_t wait_ms, int32_t bytes_max)
 {
     struct weir_kafka_fetch_request *request = new_request(client, WEIR_KAFKA_FETCH);
     struct weir_kafka_fetch_request_topic *asked = add_items(
@@ -32,10 +32,15 @@ static void say_fetch(struct client *client, const char *topic, int32_t wait_ms)
     struct weir_kafka_fetch_request_partition *partition = add_items(
         client, &weir_kafka_fetch_request_partition_message, 1, &asked->partitions);
     asked->topic = text(topic);
-    partition->partition_max_bytes = 1 << 20;
+    partition->partition_max_bytes = bytes_max;
     request->max_wait_ms = wait_ms;
     request->min_bytes = 1;
     say(client, WEIR_KAFKA_FETCH, 12, request);
+}
+
+static void say_fetch(struct client *client, const char *topic, int32_t wait_ms)
+{
+    say_fetch_of(client, topic, wait_ms, 1 << 20);
 }
 
 /* ---- ApiVersions ---- */
@@ -260,6 +265,26 @@ static void no_more_is_read_than_may_be_in_flight(void **state)
     fixture_close(f);
 }
 
+static void no_more_is_read_than_answers_may_lie_here(void **state)
+{
+    enum { REQUESTS = 10, AT_ONCE = 2, EACH = 40 << 20 }; /* of 64 MiB, and the last may go over */
+    struct fixture *f = fixture_open(*state, NULL, false);
+    struct client client = client_open(f), producer = client_open(f);
+    create_topic(&client, "quiet", 1);
+    uint64_t before = counters(f).requests;
+    for (int i = 0; i < REQUESTS; i++)
+        say_fetch_of(&client, "quiet", LONG_MS, EACH);
+    assert_true(is_silent(&client));
+    assert_int_equal(counters(f).requests - before, AT_ONCE);
+    produce(&producer, "quiet", 0, make_batch(&producer, 1, 10, 1));
+    for (int i = 0; i < REQUESTS; i++)
+        hear(&client, WEIR_KAFKA_FETCH, 12);
+    expect_alive(&client);
+    client_close(&producer);
+    client_close(&client);
+    fixture_close(f);
+}
+
 static void one_who_does_not_read_is_not_read(void **state)
 {
     enum { REQUESTS = 20000 };
@@ -350,6 +375,7 @@ int main(void)
         EVERYWHERE(an_answer_waits_for_those_before_it),
         EVERYWHERE(one_who_waits_does_not_hold_others_up),
         EVERYWHERE(no_more_is_read_than_may_be_in_flight),
+        EVERYWHERE(no_more_is_read_than_answers_may_lie_here),
         EVERYWHERE(one_who_does_not_read_is_not_read),
         EVERYWHERE(who_goes_while_a_request_is_away_leaves_nothing),
         EVERYWHERE(more_clients_than_there_may_be_are_turned_away),
