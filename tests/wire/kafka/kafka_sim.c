@@ -5,6 +5,8 @@
  * batches, five in flight, as an idempotent producer: after a reset it connects again and sends what was not acknowledged once more,
  * with the same sequences. A consumer of each partition reads along with fetches that wait.
  *
+ * In one scenario the server is killed, or loses its power, and starts again on what its disk has.
+ *
  * Held: answers come in the order of requests; an acknowledged offset never changes; every batch of every producer is read, once, in its
  * producer's order and where it was acknowledged; a stop ends every connection.
  */
@@ -29,6 +31,7 @@ enum {
     ARENA_BYTES = 1 << 22,
     STEPS = 6000000,
     FETCH_WAIT_MS = 500,
+    LIVES_MAX = 5,
 };
 
 struct world;
@@ -66,11 +69,18 @@ struct consumer {
     uint32_t expected;
 };
 
-struct world {
-    struct sim *sim;
+struct life { /* of the server */
+    struct weir_runtime *runtime;
     struct weir_broker *broker;
     struct weir_kafka_server *server;
-    struct weir_runtime *server_runtime;
+    uint32_t started; /* reactors */
+};
+
+struct world {
+    struct sim *sim;
+    struct life lives[LIVES_MAX];
+    uint32_t life_count;
+    uint32_t acked_wanted; /* a goal */
     uint32_t producer_count;
     uint32_t open_count;
     bool stopping;
@@ -84,10 +94,11 @@ struct world {
 
 static int serve(struct weir_reactor *reactor, void *context)
 {
-    struct world *world = context;
+    struct life *life = context;
     struct weir_tcp_listener *listener;
-    int result = weir_part_open(world->broker, reactor);
-    return result == 0 ? weir_kafka_listen(world->server, reactor, "*:9092", &listener) : result;
+    life->started++;
+    int result = weir_part_open(life->broker, reactor);
+    return result == 0 ? weir_kafka_listen(life->server, reactor, "*:9092", &listener) : result;
 }
 
 static void stop_serving(struct weir_reactor *reactor, void *context)
@@ -290,6 +301,11 @@ static void producer_answered(struct line *line, const uint8_t *body, size_t byt
                                                               byte_count, &arena);
     const struct weir_kafka_produce_response_topic *topic = answer->responses.items;
     const struct weir_kafka_produce_response_partition *partition = topic->partition_responses.items;
+    if (partition->error_code == WEIR_KAFKA_LEADER_NOT_AVAILABLE) { /* its owner is not ready yet */
+        break_off(line);
+        weir_kafka_arena_deinit(&arena);
+        return;
+    }
     SIM_EQUAL(sim, partition->error_code, WEIR_KAFKA_NONE);
     SIM_CHECK(sim, producer->acked < producer->sent);
     SIM_CHECK(sim, producer->acked == 0 ||
@@ -346,8 +362,10 @@ static void consumer_answered(struct line *line, const uint8_t *body, size_t byt
                                                             byte_count, &arena);
     const struct weir_kafka_fetch_response_topic *topic = answer->responses.items;
     const struct weir_kafka_fetch_response_partition *partition = topic->partitions.items;
-    if (partition->error_code != WEIR_KAFKA_NONE) { /* nobody has made it yet */
-        SIM_CHECK(sim, consumer->offset == 0);
+    if (partition->error_code !=
+        WEIR_KAFKA_NONE) { /* nobody has made it yet, or the server is not ready */
+        SIM_CHECK(sim, consumer->offset == 0 ||
+                           partition->error_code == WEIR_KAFKA_LEADER_NOT_AVAILABLE);
         break_off(line);
     } else {
         const uint8_t *at = partition->records.bytes;
@@ -388,7 +406,7 @@ static int begin_clients(struct weir_reactor *reactor, void *context)
     return 0;
 }
 
-static struct weir_runtime_options small_options(struct world *world, uint32_t reactors,
+static struct weir_runtime_options small_options(void *context, uint32_t reactors,
                                                  weir_start_fn on_start)
 {
     struct weir_runtime_options options = WEIR_OPTIONS(struct weir_runtime_options);
@@ -398,27 +416,34 @@ static struct weir_runtime_options small_options(struct world *world, uint32_t r
     options.no_spin = true;
     options.drain_timeout_ns = 5 * WEIR_S_NS;
     options.on_start = on_start;
-    options.context = world;
+    options.context = context;
     return options;
 }
 
-static struct world *open_world(struct sim *sim)
+static void begin_life(struct world *world)
 {
     static const struct weir_kafka_settings settings;
-    struct world *world = calloc(1, sizeof *world);
-    world->sim = sim;
-    sim_open(sim, 2);
     struct weir_broker_options broker = {.keep = {.folder = "/data",
                                                   .extent_bytes = 1 << 18,
                                                   .retention_ms = -1,
                                                   .partitions_default = PARTITIONS,
                                                   .create_unknown = true}};
+    struct sim *sim = world->sim;
+    struct life *life = &world->lives[world->life_count++];
     struct weir_runtime_options options = small_options(
-        world, 1 + (uint32_t)weir_sim_below(sim->world, 3), serve);
+        life, 1 + (uint32_t)weir_sim_below(sim->world, 3), serve);
     options.on_stop = stop_serving;
-    world->server_runtime = sim_runtime(sim, 0, &options);
-    SIM_EQUAL(sim, weir_broker_open(world->server_runtime, &broker, &world->broker), 0);
-    SIM_EQUAL(sim, weir_kafka_server_open(world->server_runtime, &settings, &world->server), 0);
+    life->runtime = sim_runtime(sim, 0, &options);
+    SIM_EQUAL(sim, weir_broker_open(life->runtime, &broker, &life->broker), 0);
+    SIM_EQUAL(sim, weir_kafka_server_open(life->runtime, &settings, &life->server), 0);
+}
+
+static struct world *open_world(struct sim *sim)
+{
+    struct world *world = calloc(1, sizeof *world);
+    world->sim = sim;
+    sim_open(sim, 2);
+    begin_life(world);
     world->producer_count = 1 + (uint32_t)weir_sim_below(sim->world, PRODUCERS_MAX);
     for (uint32_t i = 0; i < PARTITIONS; i++)
         world->consumers[i].partition = i;
@@ -430,7 +455,7 @@ static struct world *open_world(struct sim *sim)
         producer->value_bytes = 1 + (uint32_t)weir_sim_below(sim->world, VALUE_BYTES_MAX);
         world->consumers[producer->partition].expected += producer->batch_count;
     }
-    options = small_options(world, 1, begin_clients);
+    struct weir_runtime_options options = small_options(world, 1, begin_clients);
     sim_runtime(sim, 1, &options);
     return world;
 }
@@ -456,8 +481,10 @@ static void close_world(struct world *world)
     sim_reach(sim, NULL, NULL, STEPS);
     for (uint32_t i = 0; i < sim->runtime_count; i++)
         weir_runtime_close(sim->runtimes[i]);
-    weir_kafka_server_close(world->server);
-    weir_broker_close(world->broker); /* the data directory is on the world's disk */
+    for (uint32_t i = 0; i < world->life_count; i++) {
+        weir_kafka_server_close(world->lives[i].server);
+        weir_broker_close(world->lives[i].broker); /* the data directory is on the world's disk */
+    }
     weir_sim_close(sim->world);
     sim->world = NULL;
     for (uint32_t i = 0; i < world->producer_count; i++)
@@ -467,9 +494,9 @@ static void close_world(struct world *world)
     free(world);
 }
 
-static void run_to_the_end(struct sim *sim)
+static void run_to_the_end(struct world *world)
 {
-    struct world *world = open_world(sim);
+    struct sim *sim = world->sim;
     sim_reach(sim, all_read, world, STEPS);
     for (uint32_t i = 0; i < world->producer_count; i++)
         for (uint32_t j = 0; j < world->producers[i].batch_count; j++)
@@ -481,7 +508,7 @@ static void run_to_the_end(struct sim *sim)
 
 static void every_batch_is_read_once_and_in_order_on(struct sim *sim)
 {
-    run_to_the_end(sim);
+    run_to_the_end(open_world(sim));
 }
 
 static void over_connections_that_break_too_on(struct sim *sim)
@@ -489,7 +516,7 @@ static void over_connections_that_break_too_on(struct sim *sim)
     sim->faults.reset = 20000;
     sim->faults.half_open = 50000;
     sim->faults.connect_refused = 50000;
-    run_to_the_end(sim);
+    run_to_the_end(open_world(sim));
 }
 
 static void on_a_slow_disk_too_on(struct sim *sim)
@@ -497,12 +524,44 @@ static void on_a_slow_disk_too_on(struct sim *sim)
     sim->faults.disk_slow = 200000;
     sim->faults.disk_slow_ns_max = 50 * WEIR_MS_NS;
     sim->faults.reset = 5000;
-    run_to_the_end(sim);
+    run_to_the_end(open_world(sim));
+}
+
+static bool enough_acked(void *context)
+{
+    const struct world *world = context;
+    const struct life *life = &world->lives[world->life_count - 1];
+    uint32_t acked = 0;
+    if (life->started < weir_runtime_reactor_count(life->runtime))
+        return false; /* what has no io yet cannot be cut off from it */
+    for (uint32_t i = 0; i < world->producer_count; i++)
+        acked += world->producers[i].acked;
+    return acked >= world->acked_wanted;
+}
+
+/* The ghost of a life that was cut off ends by itself; nothing it does reaches anybody. */
+static void over_crashes_of_the_server_too_on(struct sim *sim)
+{
+    struct world *world = open_world(sim);
+    uint32_t batches = 0;
+    for (uint32_t i = 0; i < PARTITIONS; i++)
+        batches += world->consumers[i].expected;
+    for (uint64_t crashes = 1 + weir_sim_below(sim->world, LIVES_MAX - 1); crashes > 0; crashes--) {
+        world->acked_wanted += (uint32_t)weir_sim_below(sim->world,
+                                                        batches - world->acked_wanted + 1);
+        sim_reach(sim, enough_acked, world, STEPS);
+        weir_sim_crash(sim->world, 0,
+                       weir_sim_chance(sim->world, 500000) ? WEIR_SIM_POWER_LOSS : WEIR_SIM_KILL);
+        weir_runtime_stop(world->lives[world->life_count - 1].runtime);
+        begin_life(world);
+    }
+    run_to_the_end(world);
 }
 
 SIM_SCENARIO(every_batch_is_read_once_and_in_order)
 SIM_SCENARIO(over_connections_that_break_too)
 SIM_SCENARIO(on_a_slow_disk_too)
+SIM_SCENARIO(over_crashes_of_the_server_too)
 
 int main(void)
 {
@@ -510,6 +569,7 @@ int main(void)
         cmocka_unit_test(every_batch_is_read_once_and_in_order),
         cmocka_unit_test(over_connections_that_break_too),
         cmocka_unit_test(on_a_slow_disk_too),
+        cmocka_unit_test(over_crashes_of_the_server_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
