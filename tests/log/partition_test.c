@@ -87,9 +87,11 @@ static void a_topic_made_synced_waits_for_a_checkpoint_of_what_was_not(void **st
     }
     assert_int_equal(after.result, 0);
     assert_int_equal(weir_store_counters(shop.store)->checkpoints, 1);
-    append_one(&shop, partition, &after); /* and no other has to */
-    TURN_UNTIL(&shop.live, after.result == 0);
-    assert_int_equal(weir_store_counters(shop.store)->checkpoints, 1);
+    for (int i = 0; i < 10; i++) { /* and no other has to: at most one was asked for while the first was made */
+        append_one(&shop, partition, &after);
+        TURN_UNTIL(&shop.live, after.result == 0);
+    }
+    assert_true(weir_store_counters(shop.store)->checkpoints <= 2);
     close_shop(&shop);
 }
 
