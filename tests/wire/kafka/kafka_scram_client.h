@@ -21,6 +21,8 @@ struct scram_client {
     const char *name; /* as it is sent */
     const char *password;
     bool nonce_twice;
+    const char *last_head;  /* what the last message says they were, and signs; NULL: the truth */
+    const char *last_nonce;
     char first[1024];
     char final[4096];
     uint8_t salted[EVP_MAX_MD_SIZE];
@@ -61,8 +63,10 @@ static inline const char *scram_client_final(struct scram_client *client, const 
     assert_int_equal(PKCS5_PBKDF2_HMAC(client->password, (int)strlen(client->password), salt, salt_bytes, iterations,
                                        scram_digest(client), key_bytes, client->salted),
                      1);
-    EVP_EncodeBlock((uint8_t *)head, (const uint8_t *)client->head, (int)strlen(client->head));
-    snprintf(bare_final, sizeof bare_final, "c=%s,r=%s%s", head, client->nonce_twice ? "theirs" : "", nonce);
+    const char *said_head = client->last_head ? client->last_head : client->head;
+    EVP_EncodeBlock((uint8_t *)head, (const uint8_t *)said_head, (int)strlen(said_head));
+    snprintf(bare_final, sizeof bare_final, "c=%s,r=%s%s", head, client->nonce_twice ? "theirs" : "",
+             client->last_nonce ? client->last_nonce : nonce);
     snprintf(client->signed_text, sizeof client->signed_text, "%s,%s,%s", client->first + strlen(client->head), text, bare_final);
     scram_sign(client, client->salted, "Client Key", key);
     assert_int_equal(EVP_Digest(key, (size_t)key_bytes, stored, NULL, scram_digest(client), NULL), 1);

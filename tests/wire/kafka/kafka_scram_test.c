@@ -118,6 +118,26 @@ static void a_wrong_password_is_refused(void **state)
     assert_int_equal(final(&scram, &keys, scram_client_final(&client, out, count), out), -EACCES);
 }
 
+/* Who knows the password, and signs what was not said. */
+static void what_was_said_must_be_said_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *nonce;
+    } cases[] = {{"y,,", NULL}, {"n,a=u,", NULL}, {"", NULL}, {NULL, "theirs"}, {NULL, "ours"}, {NULL, "theirsour"}, {NULL, "theirsours2"}};
+    static struct weir_kafka_scram scram;
+    struct weir_kafka_scram_keys keys = {.salt = {9}};
+    char out[WEIR_KAFKA_SCRAM_TOKEN_BYTES_MAX];
+    assert_int_equal(weir_kafka_scram_derive(WEIR_KAFKA_SHA_256, "p", &keys), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct scram_client client = {.hash = WEIR_KAFKA_SHA_256, .head = "n,,", .name = "u", .password = "p",
+                                      .last_head = cases[i].head, .last_nonce = cases[i].nonce};
+        assert_int_equal(first(&scram, WEIR_KAFKA_SHA_256, scram_client_first(&client)), 0);
+        uint32_t count = weir_kafka_scram_challenge(&scram, &keys, "ours", out);
+        assert_int_equal(final(&scram, &keys, scram_client_final(&client, out, count), out), -EPROTO);
+    }
+}
+
 /* So librdkafka speaks, before 2.6.1. */
 static void a_nonce_twice_said_is_understood(void **state)
 {
@@ -201,6 +221,7 @@ int main(void)
         cmocka_unit_test(any_bit_of_the_last_message_counts),
         cmocka_unit_test(a_client_of_either_hash_is_let_in_and_believes_the_server),
         cmocka_unit_test(a_wrong_password_is_refused),
+        cmocka_unit_test(what_was_said_must_be_said_again),
         cmocka_unit_test(a_nonce_twice_said_is_understood),
         cmocka_unit_test(what_is_no_first_message_is_refused),
         cmocka_unit_test(names_nonces_and_messages_have_a_longest),

@@ -200,6 +200,60 @@ static void a_body_that_is_malformed_closes(void **state)
     expect_closed_by(*state, request, sizeof request, "malformed");
 }
 
+static uint64_t held_bytes(const struct fixture *f)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < f->reactor_count; i++)
+        sum += weir_buffers_held_bytes(&f->reactors[i]->buffers);
+    return sum;
+}
+
+static void a_size_alone_takes_little_memory(void **state)
+{
+    enum { CLIENTS = 10, EACH = 160 << 10 };
+    static const uint8_t begun[] = {0x06, 0x40, 0, 0, 0, 0, 0, 9}; /* 100 MiB, and a Produce is to come */
+    struct fixture *f = fixture_open(*state, NULL, false);
+    struct client clients[CLIENTS];
+    uint64_t before = held_bytes(f);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_open(f);
+        say_bytes(&clients[i], begun, sizeof begun);
+        assert_true(is_silent(&clients[i]));
+    }
+    assert_int_equal(counters(f).clients, CLIENTS);
+    assert_in_range(held_bytes(f) - before, 1, CLIENTS * EACH);
+    for (int i = 0; i < CLIENTS; i++)
+        client_close(&clients[i]);
+    for (int round = 0; round < ROUNDS_MAX && counters(f).clients > 0; round++)
+        step_all(f, STEP_NS);
+    assert_int_equal(held_bytes(f), before);
+    fixture_close(f);
+}
+
+static void a_request_may_be_as_large_as_is_set(void **state)
+{
+    enum { LARGEST = (5 << 20) + 77 };
+    static const uint8_t head[] = {0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff}; /* a version to come: what follows is not read */
+    struct weir_kafka_settings settings = {.request_bytes_max = LARGEST};
+    struct fixture *f = fixture_open(*state, &settings, false);
+    struct client client = client_open(f);
+    uint8_t *request = calloc(1, 4 + LARGEST);
+    for (uint32_t more = 0; more < 2; more++) {
+        uint32_t count = LARGEST + more;
+        for (int i = 0; i < 4; i++)
+            request[i] = (uint8_t)(count >> (24 - 8 * i));
+        memcpy(request + 4, head, sizeof head);
+        say_bytes(&client, request, more ? 4 : 4 + LARGEST);
+        if (more)
+            assert_true(is_closed(&client));
+        else
+            hear(&client, WEIR_KAFKA_API_VERSIONS, 0);
+    }
+    free(request);
+    client_close(&client);
+    fixture_close(f);
+}
+
 /* ---- order and bounds ---- */
 
 static void an_answer_waits_for_those_before_it(void **state)
@@ -281,6 +335,33 @@ static void no_more_is_read_than_answers_may_lie_here(void **state)
         hear(&client, WEIR_KAFKA_FETCH, 12);
     expect_alive(&client);
     client_close(&producer);
+    client_close(&client);
+    fixture_close(f);
+}
+
+static void what_was_counted_is_given_back(void **state)
+{
+    struct fixture *f = fixture_open(*state, NULL, false);
+    struct client client = client_open(f);
+    create_topic(&client, "quiet", 1);
+    for (int i = 0; i < 5; i++) {
+        say_fetch(&client, "quiet", 20);
+        say_versions(&client, 3);
+        say(&client, WEIR_KAFKA_PRODUCE, 9, produce_request(&client, "quiet", 0, make_batch(&client, 1, 10, 1)));
+    }
+    for (int i = 0; i < 5; i++) {
+        hear(&client, WEIR_KAFKA_FETCH, 12);
+        hear(&client, WEIR_KAFKA_API_VERSIONS, 3);
+        hear(&client, WEIR_KAFKA_PRODUCE, 9);
+    }
+    for (uint32_t i = 0; i < f->reactor_count; i++)
+        WEIR_LIST_EACH(node, &f->server->locals[i]->sessions)
+        {
+            const struct weir_kafka_session *session = WEIR_CONTAINER(node, struct weir_kafka_session, node);
+            assert_int_equal(session->request_count, 0);
+            assert_int_equal(session->frame_bytes, 0);
+            assert_int_equal(session->answer_bytes, 0);
+        }
     client_close(&client);
     fixture_close(f);
 }
@@ -372,10 +453,13 @@ int main(void)
         EVERYWHERE(a_key_that_is_not_known_closes),
         EVERYWHERE(a_version_that_is_not_served_closes),
         EVERYWHERE(a_body_that_is_malformed_closes),
+        EVERYWHERE(a_size_alone_takes_little_memory),
+        EVERYWHERE(a_request_may_be_as_large_as_is_set),
         EVERYWHERE(an_answer_waits_for_those_before_it),
         EVERYWHERE(one_who_waits_does_not_hold_others_up),
         EVERYWHERE(no_more_is_read_than_may_be_in_flight),
         EVERYWHERE(no_more_is_read_than_answers_may_lie_here),
+        EVERYWHERE(what_was_counted_is_given_back),
         EVERYWHERE(one_who_does_not_read_is_not_read),
         EVERYWHERE(who_goes_while_a_request_is_away_leaves_nothing),
         EVERYWHERE(more_clients_than_there_may_be_are_turned_away),
