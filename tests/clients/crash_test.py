@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""crash_test.py IO - weir is killed again and again while producers write; what was acknowledged is there once, in order.
+"""crash_test.py IO LEVEL - weir is killed again and again while producers write; what was acknowledged is there once, in order.
 
 Each producer is idempotent and pipelines; after a crash it sends again, in order, what it has no answer to. The server is killed
 (SIGKILL, now and then stopped with SIGTERM) at random moments and started on the same data with another number of cores. At the
 end every partition holds each producer's numbers 0, 1, 2 ... without a gap and without a second copy, every answer's offset holds the
 record it was given for, commits are where they were acknowledged, and no producer id was given out twice.
+
+LEVEL is the topic's weir.durability: synced or written; the system lives on, so both lose nothing (memory would).
 
 $WEIR_CRASHES is how often (12), $WEIR_SEED the seed of the moments.
 """
@@ -19,7 +21,7 @@ import time
 from kafka import Client, batch, LATER
 from server import Server
 
-IO = sys.argv[1]
+IO, LEVEL = sys.argv[1:]
 CRASHES = int(os.environ.get("WEIR_CRASHES", 12))
 SEED = int(os.environ.get("WEIR_SEED", time.time_ns() % 1000000))
 CORES = (4, 1, 2)
@@ -193,7 +195,7 @@ def write_through_crashes(state, data):
     runs = crash_often(state, data, moments)
     state.server = next(runs)
     client = Client(state.port)
-    client.topic("crash", PARTITIONS)
+    client.topic("crash", PARTITIONS, weir_durability=LEVEL)
     client.close()
     producers = [Producer(state, SEED + i, i, "crash") for i in range(PRODUCERS)]
     committer = Committer(state, SEED, "crash")

@@ -318,10 +318,12 @@ class Client:
 
     # One partition at a time, in words of the tests.
 
-    def topic(self, name, partitions=None):
+    def topic(self, name, partitions=None, **configs):
         """Metadata's word on it, created if it must be, once a start is over."""
         while partitions:
-            error = self.call("CreateTopics", 4, Topics=[{"Name": name, "Partitions": partitions}])["Topics"][0]["ErrorCode"]
+            error = self.call("CreateTopics", 4, Topics=[{
+                "Name": name, "Partitions": partitions,
+                "Configs": [{"Name": key.replace("_", "."), "Value": value} for key, value in configs.items()]}])["Topics"][0]["ErrorCode"]
             if error not in LATER:
                 assert error == 0, "CreateTopics: %d" % error
                 break

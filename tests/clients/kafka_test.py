@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kafka_test.py CORES IO - Kafka's requests against a running server: topics, produce, fetch, groups, restarts, and Redis beside it."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,16 @@ def advertised_versions_hold_the_old_minimums(run):
         same({key: found[key][0] for key in (0, 1, 2, 3, 10, 11, 12, 13, 14, 18, 22)},
              {0: 0, 1: 4, 2: 1, 3: 0, 10: 0, 11: 0, 12: 0, 13: 0, 14: 0, 18: 0, 22: 0})
         assert found[0][1] <= 11 and found[1][1] <= 12, "topic ids are not served"
+
+
+@case
+def the_page_says_what_is_served(run):
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/kafka.md")
+    with open(page) as file:
+        told = re.findall(r"^\| (\d+) \| \w+ \| (\d+)(?:-(\d+))?(.*)\|$", file.read(), re.M)
+    served = run.client().call("ApiVersions", 2)["Apis"]
+    same(sorted((int(key), int(first), int(last or first)) for key, first, last, more in told if "passwords" not in more),
+         sorted((api["Key"], api["Min"], api["Max"]) for api in served))
 
 
 @case
