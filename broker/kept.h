@@ -35,6 +35,12 @@ enum weir_kept_result {
 
 /* Can this reactor serve kept topics? DONE; LOADING; NOT_WRITTEN: the data could not be opened; UNKNOWN: nothing is kept. */
 enum weir_kept_result weir_kept_state(const struct weir_part *part);
+/* What this reactor's store and journal have done; zeros where nothing is kept. */
+struct weir_kept_counters {
+    struct weir_store_counters store;
+    struct weir_journal_counters journal;
+};
+void weir_kept_counters_read(const struct weir_part *part, struct weir_kept_counters *counters_out);
 bool weir_kept_creates_unknown(const struct weir_part *part);
 struct weir_log_id weir_kept_node_id(const struct weir_part *part); /* of the data directory; zeros until it is open */
 
@@ -88,8 +94,8 @@ struct weir_kept_fetch { /* of one partition */
     struct weir_tail_waiter tail;
     struct weir_wheel_timer timer;
     struct weir_place *place;
+    bool over;        /* no more waiting; the owner's, so not beside what the asker may look at meanwhile */
     uint64_t deadline_ns;
-    bool over;        /* no more waiting */
     bool answered;    /* the asker has it back */
     bool cancel_away; /* and a cancellation is still under way */
 };
