@@ -3,7 +3,7 @@
  *
  * Bytes of a frame are copied into a buffer that grows as they come, never by what a size announces alone. Requests run as soon as they
  * are whole, several at once; each answer waits for those before it. A connection that has too much in flight, or does not
- * read its answers, is not read. Proof: tests/wire/kafka/kafka_session_test.c, tests/clients/.
+ * read its answers, is not read, and closed in the end. Proof: tests/wire/kafka/kafka_session_test.c, tests/clients/.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ enum {
     ARENA_FIRST_BYTES = 2048,
     ARENA_BYTES_MAX = 64 << 20,
 };
+static const uint64_t stuck_ns_max = 60000000000;
 
 /* ---- The end of requests and sessions --------------------------------------------------------------- */
 
@@ -81,6 +82,7 @@ static void on_close(struct weir_reactor *reactor, struct weir_tcp *conn, int er
     if (session->rest)
         weir_buffer_drop(reactor, session->rest);
     weir_wheel_cancel(&reactor->wheel, &session->mute_timer);
+    weir_wheel_cancel(&reactor->wheel, &session->stuck_timer);
     weir_list_remove(&session->node);
     session->local->counters.clients--;
     weir_kafka_sasl_end(session);
@@ -130,6 +132,28 @@ static void pause_or_resume(struct weir_kafka_session *session)
         weir_tcp_resume(session->conn);
 }
 
+/* Looks once in a while, not at each answer: answers are many, and few get stuck. What one holds here others cannot have. */
+static void on_stuck_time(struct weir_wheel_timer *timer, uint64_t now_ns)
+{
+    struct weir_kafka_session *session = WEIR_CONTAINER(timer, struct weir_kafka_session, stuck_timer);
+    uint64_t stuck_ns = weir_tcp_stuck_ns(session->conn), max_ns = session->local->server->settings.stuck_ns_max;
+    if (session->closing || weir_tcp_unsent_bytes(session->conn) == 0)
+        return;
+    if (stuck_ns < max_ns) {
+        weir_wheel_arm(&session->local->reactor->wheel, timer, now_ns + max_ns - stuck_ns);
+        return;
+    }
+    close_session(session, "it does not take its answers");
+    weir_tcp_abort(session->conn);
+}
+
+static void watch_progress(struct weir_kafka_session *session)
+{
+    struct weir_reactor *reactor = session->local->reactor;
+    if (!session->closing && !weir_wheel_armed(&session->stuck_timer) && weir_tcp_unsent_bytes(session->conn) > 0)
+        weir_wheel_arm(&reactor->wheel, &session->stuck_timer, reactor->now_ns + session->local->server->settings.stuck_ns_max);
+}
+
 /* Send what is answered from the front on. */
 static void flush(struct weir_kafka_session *session)
 {
@@ -145,6 +169,7 @@ static void flush(struct weir_kafka_session *session)
         else if (close_after)
             close_session(session, NULL);
     }
+    watch_progress(session);
     if (!session->taking && !session->closing) {
         take_rest(session);
         pause_or_resume(session);
@@ -475,6 +500,7 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
     weir_list_init(&session->requests);
     weir_list_push_back(&local->sessions, &session->node);
     weir_wheel_timer_init(&session->mute_timer, on_unmute);
+    weir_wheel_timer_init(&session->stuck_timer, on_stuck_time);
     weir_tcp_set_context(conn, session);
     (void)reactor;
 }
@@ -510,6 +536,8 @@ int weir_kafka_server_open(struct weir_runtime *runtime, const struct weir_kafka
         server->settings.in_flight_max = IN_FLIGHT_MAX;
     if (server->settings.clients_max == 0)
         server->settings.clients_max = CLIENTS_MAX;
+    if (server->settings.stuck_ns_max == 0)
+        server->settings.stuck_ns_max = stuck_ns_max;
     server->local_count = weir_runtime_reactor_count(runtime);
     server->locals = calloc(server->local_count, sizeof *server->locals);
     int result = server->locals ? split_advertise(server) : -ENOMEM;

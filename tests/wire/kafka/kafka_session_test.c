@@ -366,33 +366,57 @@ static void what_was_counted_is_given_back(void **state)
     fixture_close(f);
 }
 
+/* Asks for answers of 13 KB until nothing is taken any more; how many were made. */
+static uint64_t ask_without_reading(struct client *client, uint32_t requests)
+{
+    struct fixture *f = client->f;
+    struct weir_kafka_metadata_request *request = new_request(client, WEIR_KAFKA_METADATA);
+    request->topics.items = NULL;
+    struct weir_kafka_out out = encode_request(client, WEIR_KAFKA_METADATA, 12, request);
+    uint64_t before = counters(f).requests;
+    size_t at = 0;
+    for (int idle = 0; at < requests * out.byte_count && idle < 50; step_all(f, 0)) {
+        size_t of_this = at % out.byte_count;
+        ssize_t sent = send(client->fd, out.parts[0].bytes + of_this, out.byte_count - of_this, MSG_NOSIGNAL);
+        idle = sent > 0 ? 0 : idle + 1;
+        at += sent > 0 ? (size_t)sent : 0;
+    }
+    return counters(f).requests - before;
+}
+
 static void one_who_does_not_read_is_not_read(void **state)
 {
     enum { REQUESTS = 20000 };
     struct fixture *f = fixture_open(*state, NULL, false);
     struct client client = client_open(f);
     create_topic(&client, "wide", 500);
-    struct weir_kafka_metadata_request *request = new_request(&client, WEIR_KAFKA_METADATA);
-    request->topics.items = NULL;
-    struct weir_kafka_out out = encode_request(&client, WEIR_KAFKA_METADATA, 12, request);
-    uint64_t before = counters(f).requests;
-    uint32_t said = 0;
-    for (int idle = 0; said < REQUESTS && idle < 50;) { /* until nothing is taken any more */
-        ssize_t sent = send(client.fd, out.parts[0].bytes, out.byte_count, MSG_NOSIGNAL);
-        idle = sent == (ssize_t)out.byte_count ? 0 : idle + 1;
-        said += sent == (ssize_t)out.byte_count;
-        if (sent >= 0 && sent < (ssize_t)out.byte_count)
-            say_bytes(&client, out.parts[0].bytes + sent, out.byte_count - (size_t)sent), said++;
-        step_all(f, 0);
-    }
-    uint64_t answered = counters(f).requests - before;
-    assert_in_range(answered, 1, REQUESTS - 1); /* answers of 13 KB: not all of them are made */
+    uint64_t answered = ask_without_reading(&client, REQUESTS);
+    assert_in_range(answered, 1, REQUESTS - 1); /* not all of them are made */
     for (uint64_t i = 0; i < answered; i++) {
         weir_kafka_arena_deinit(&client.arena);
         weir_kafka_arena_init(&client.arena, NULL, 0, ARENA_BYTES);
         hear(&client, WEIR_KAFKA_METADATA, 12);
     }
     client_close(&client);
+    fixture_close(f);
+}
+
+static void one_who_never_reads_is_closed_and_who_reads_is_not(void **state)
+{
+    enum { REQUESTS = 20000 };
+    struct weir_kafka_settings settings = {.stuck_ns_max = 50000000};
+    struct fixture *f = fixture_open(*state, &settings, false);
+    struct client client = client_open(f), reader = client_open(f);
+    create_topic(&client, "wide", 500);
+    expect_alive(&reader);
+    ask_without_reading(&client, REQUESTS);
+    for (int round = 0; round < ROUNDS_MAX && counters(f).clients == 2; round++)
+        step_all(f, STEP_NS);
+    assert_int_equal(counters(f).clients, 1);
+    assert_non_null(strstr(f->log, "does not take its answers"));
+    expect_alive(&reader);
+    client_close(&client);
+    client_close(&reader);
     fixture_close(f);
 }
 
@@ -461,6 +485,7 @@ int main(void)
         EVERYWHERE(no_more_is_read_than_answers_may_lie_here),
         EVERYWHERE(what_was_counted_is_given_back),
         EVERYWHERE(one_who_does_not_read_is_not_read),
+        EVERYWHERE(one_who_never_reads_is_closed_and_who_reads_is_not),
         EVERYWHERE(who_goes_while_a_request_is_away_leaves_nothing),
         EVERYWHERE(more_clients_than_there_may_be_are_turned_away),
     };
