@@ -432,12 +432,12 @@ static struct weir_subscriber *find_slowest_of(struct weir_list *list, uint64_t 
     return slowest;
 }
 
-/* Much waits for one, or none of it has left for a while. NULL: nobody is slow. */
-static struct weir_subscriber *find_slowest(struct weir_part *part)
+/* Whose bytes have stood still for longest: one for whom much waits; one with little if it stands longer, or for a while. NULL: nobody. */
+static struct weir_subscriber *find_slowest(struct weir_part *part, uint64_t moving_ns)
 {
     struct weir_subscriber *slow = find_slowest_of(&part->slow, 0);
-    struct weir_subscriber *lagging = find_slowest_of(&part->lagging, slow ? weir_tcp_stuck_ns(slow->conn) + 1 : MOVING_NS);
-    return lagging && weir_tcp_stuck_ns(lagging->conn) >= MOVING_NS ? lagging : slow;
+    struct weir_subscriber *lagging = find_slowest_of(&part->lagging, slow ? weir_tcp_stuck_ns(slow->conn) + 1 : moving_ns);
+    return lagging ? lagging : slow;
 }
 
 /* A page of encodings stays while anybody has a byte of it to send, so few events may keep much. */
@@ -445,9 +445,11 @@ void weir_windows_relieve(struct weir_part *part)
 {
     const struct weir_buffers *buffers = &part->reactor->buffers;
     uint64_t turn = part->reactor->counters.turns;
-    if (weir_buffers_held_bytes(buffers) < buffers->bytes_max / 8 * 7 || turn < part->relief_turn)
+    uint64_t held = weir_buffers_held_bytes(buffers);
+    if (held < buffers->bytes_max / 8 * 7 || turn < part->relief_turn)
         return;
-    struct weir_subscriber *slowest = find_slowest(part);
+    /* At the very end it is one that stands, however shortly, before those that read. */
+    struct weir_subscriber *slowest = find_slowest(part, held < buffers->bytes_max / 16 * 15 ? MOVING_NS : WEIR_MS_NS);
     if (!slowest)
         return;
     part->relief_turn = turn + RELIEF_TURNS;
