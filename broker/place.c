@@ -17,6 +17,15 @@ enum weir_kept_result weir_kept_state(const struct weir_part *part)
     return part->keep ? results[part->keep->state] : WEIR_KEPT_UNKNOWN;
 }
 
+void weir_kept_counters_read(const struct weir_part *part, struct weir_kept_counters *counters_out)
+{
+    *counters_out = (struct weir_kept_counters){0};
+    if (!part->keep || !part->keep->store)
+        return;
+    counters_out->store = *weir_store_counters(part->keep->store);
+    counters_out->journal = *weir_store_journal_counters(part->keep->store);
+}
+
 bool weir_kept_creates_unknown(const struct weir_part *part)
 {
     return part->broker->keep.create_unknown;

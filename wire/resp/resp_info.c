@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/runtime.h"
-#include "wire/resp/resp_command.h"
+#include "wire/resp/resp_kept.h"
 
 enum section {
     SERVER,
@@ -38,6 +38,7 @@ struct share {
     uint64_t throttled_observed;
     struct weir_reactor_counters reactor;
     struct weir_resp_counters resp;
+    struct weir_kept_counters kept;
     uint64_t memory_bytes_max;
     uint64_t slow_clients; /* with a window */
     uint32_t ring_depth;   /* sent to it and not taken yet, over all rings */
@@ -62,6 +63,7 @@ static void on_each(struct weir_reactor *reactor, struct weir_text *text, void *
     if (weir_part(reactor)) {
         share.part = *weir_part_counters(weir_part(reactor));
         share.throttled_observed = weir_part_observed_count(weir_part(reactor));
+        weir_kept_counters_read(weir_part(reactor), &share.kept);
     }
     share.resp = weir_resp_counters(server, reactor);
     weir_reactor_counters_read(reactor, &share.reactor);
@@ -91,6 +93,7 @@ static struct share total(const struct share *shares, uint32_t count)
         ADD_UP(&sum.part, &shares[i].part);
         ADD_UP(&sum.reactor, &shares[i].reactor);
         ADD_UP(&sum.resp, &shares[i].resp);
+        ADD_UP(&sum.kept, &shares[i].kept);
         sum.memory_bytes_max += shares[i].memory_bytes_max;
         sum.throttled_observed += shares[i].throttled_observed;
     }
@@ -231,6 +234,15 @@ struct named {
         "redis_" #field, offsetof(struct share, resp.field) \
     }
 
+#define STORE(field)                                              \
+    {                                                             \
+        "kept_" #field, offsetof(struct share, kept.store.field) \
+    }
+#define JOURNAL(field)                                                 \
+    {                                                                  \
+        "journal_" #field, offsetof(struct share, kept.journal.field) \
+    }
+
 static const struct named counters[] = {
     PART(published),
     PART(delivered),
@@ -287,6 +299,26 @@ static const struct named counters[] = {
     RESP(limit_rejects),
     RESP(clients),
     RESP(subscriber_clients),
+    STORE(appends),
+    STORE(append_bytes),
+    STORE(reads_tail),
+    STORE(reads_disk),
+    STORE(read_bytes),
+    STORE(checkpoints),
+    STORE(segments_made),
+    STORE(segments_removed),
+    STORE(segment_write_bytes),
+    STORE(tail_bytes),
+    STORE(open_files),
+    STORE(partitions),
+    JOURNAL(frames),
+    JOURNAL(entries),
+    JOURNAL(entry_bytes),
+    JOURNAL(written_bytes),
+    JOURNAL(write_ns_total),
+    JOURNAL(extents_made),
+    JOURNAL(extents_recycled),
+    JOURNAL(full),
 };
 enum { COUNTERS = sizeof counters / sizeof *counters };
 
