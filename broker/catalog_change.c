@@ -243,6 +243,15 @@ static void alter(struct weir_keep *keep, struct weir_catalog_change *change, co
         write_row(keep, change, &topic);
 }
 
+/* By id also what an earlier run began to delete; that comes first, so nobody else finds it. */
+static const struct weir_kept_topic *find(struct weir_keep *keep, const struct weir_catalog_change *change)
+{
+    if (change->name_bytes)
+        return weir_catalog_find(keep->part, change->name, change->name_bytes);
+    const struct weir_topic_copy *copy = weir_catalog_copy(keep, &change->id);
+    return copy ? &copy->topic : NULL;
+}
+
 static void begin(struct weir_keep *keep, struct weir_catalog_change *change)
 {
     if (keep->state == WEIR_KEEP_FAILED || !keep->told) {
@@ -253,8 +262,7 @@ static void begin(struct weir_keep *keep, struct weir_catalog_change *change)
         create(keep, change);
         return;
     }
-    const struct weir_kept_topic *there = change->name_bytes ? weir_catalog_find(keep->part, change->name, change->name_bytes)
-                                                             : weir_catalog_find_id(keep->part, &change->id);
+    const struct weir_kept_topic *there = find(keep, change);
     if (there)
         alter(keep, change, there);
     else
@@ -317,7 +325,6 @@ void weir_catalog_resume(struct weir_keep *keep)
         change->verb = WEIR_CATALOG_DELETE;
         change->id = copy->topic.id;
         change->done = on_resumed;
-        copy->deleting = false; /* found again by its id */
         weir_catalog_change(keep->part, change);
     }
 }

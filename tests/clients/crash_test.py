@@ -3,7 +3,7 @@
 
 Each producer is idempotent and pipelines; after a crash it sends again, in order, what it has no answer to. The server is killed
 (SIGKILL, now and then stopped with SIGTERM) at random moments and started on the same data with another number of cores. At the
-end every partition holds each producer's numbers 0, 1, 2 ... without a gap and without a second copy, every answer's offset holds the
+end every topic is as answered, every partition holds each producer's numbers 0, 1, 2 ... without a gap and without a second copy, every answer's offset holds the
 record it was given for, commits are where they were acknowledged, and no producer id was given out twice.
 
 LEVEL is the topic's weir.durability: synced or written; the system lives on, so both lose nothing (memory would).
@@ -147,6 +147,42 @@ class Committer(Worker):
             self.state.fail("committed is %d, not %d to %d" % (found, self.done, self.tried))
 
 
+class Maker(Worker):
+    """Makes and deletes topics; whatever was answered holds after a crash, and what was not is one or the other, for good."""
+
+    def __init__(self, state, seed):
+        super().__init__(state, seed)
+        self.there = {"made-%d" % i: {False} for i in range(6)}  # what each may be
+
+    def work(self, client):
+        self.check(client)
+        while not self.over():
+            name = self.random.choice(sorted(self.there))
+            make = self.there[name] == {False}
+            self.there[name] = {True, False}
+            if make:
+                topics = [{"Name": name, "Partitions": self.random.choice((1, 5))}]
+                error = client.call("CreateTopics", 4, Topics=topics)["Topics"][0]["ErrorCode"]
+            else:
+                client.produce(name, 0, batch([b"x"]))
+                error = client.call("DeleteTopics", 3, Names=[name])["Topics"][0]["ErrorCode"]
+            if error == 0:
+                self.there[name] = {make}
+            elif error in LATER:
+                raise ConnectionError("later")
+            else:
+                return self.state.fail("%s of %s: error %d" % ("create" if make else "delete", name, error))
+
+    def check(self, client):
+        for name, allowed in self.there.items():
+            error = client.call("Metadata", 5, Topics=[{"Name": name}], AllowAutoTopicCreation=0)["Topics"][0]["ErrorCode"]
+            if error in LATER:
+                raise ConnectionError("later")
+            if error not in (0, 3) or (error == 0) not in allowed:
+                self.state.fail("%s: Metadata says %d, not %r" % (name, error, allowed))
+            self.there[name] = {error == 0}
+
+
 def check_partition(client, topic, partition, producers):
     """Each producer's numbers in order, once; the answers' offsets true."""
     failures, by_offset, next_number = [], {}, [0] * PRODUCERS
@@ -198,28 +234,30 @@ def write_through_crashes(state, data):
     client.topic("crash", PARTITIONS, weir_durability=LEVEL)
     client.close()
     producers = [Producer(state, SEED + i, i, "crash") for i in range(PRODUCERS)]
-    committer = Committer(state, SEED, "crash")
-    for worker in (*producers, committer):
+    committer, maker = Committer(state, SEED, "crash"), Maker(state, SEED)
+    workers = (*producers, committer, maker)
+    for worker in workers:
         worker.start()
     for state.server in runs:
         if state.failures:
             break
     time.sleep(0.5)
     state.ending = True
-    for worker in (*producers, committer):
+    for worker in workers:
         worker.join(30)
         if worker.is_alive():
             state.fail("%s does not end" % type(worker).__name__)
-    return producers, committer
+    return producers, committer, maker
 
 
-def check_all(state, producers, committer):
+def check_all(state, producers, committer, maker):
     total, client = 0, Client(state.port)
     for partition in range(PARTITIONS):
         count, failures = check_partition(client, "crash", partition, producers)
         total += count
         state.failures += failures
     committer.check(client)
+    maker.check(client)
     if len(set(state.producer_ids)) != len(state.producer_ids):
         state.fail("a producer id was given out twice: %r" % sorted(state.producer_ids))
     print("%d crashes, %d records, %d commits, %d producer ids" % (CRASHES, total, committer.done, len(state.producer_ids)))
