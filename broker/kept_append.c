@@ -10,6 +10,8 @@
 
 #include "broker/place.h"
 
+enum { TIDY_MS = 60 * 1000, IDLE_MS = 24 * 3600 * 1000 };
+
 static void answer(struct weir_kept_append *append, enum weir_kept_result result)
 {
     struct weir_place *place = append->place;
@@ -62,14 +64,29 @@ static void answer_again(struct weir_kept_append *append)
         weir_partition_wait(append->place->partition, &append->tail);
 }
 
+/* Once a minute, by an append: a partition that nobody writes to does not grow. */
+static void tidy(struct weir_place *place, int64_t now_ms)
+{
+    struct weir_partition_view view;
+    if (now_ms < place->tidy_ms && now_ms >= place->tidy_ms - TIDY_MS) /* else: due, or the clock was set back */
+        return;
+    place->tidy_ms = now_ms + TIDY_MS;
+    weir_partition_view(place->partition, &view);
+    weir_producers_prune(place->producers, view.start_offset);
+    weir_producers_expire(place->producers, now_ms - IDLE_MS);
+}
+
 static int take(struct weir_place *place, struct weir_kept_append *append)
 {
     append->commit.done = on_commit;
     int result = weir_partition_append(place->partition, append->bytes, &append->batch, &append->commit, &append->base_offset);
     if (result < 0)
         return result;
-    if (append->batch.producer_id >= 0 && weir_producers_note(place->producers, &append->batch, append->base_offset,
-                                                              weir_keep_wall_ms(place->keep->part)) < 0)
+    if (append->batch.producer_id < 0)
+        return 0;
+    int64_t now_ms = weir_keep_wall_ms(place->keep->part);
+    tidy(place, now_ms);
+    if (weir_producers_note(place->producers, &append->batch, append->base_offset, now_ms) < 0)
         weir_reactor_log(place->keep->part->reactor, WEIR_LOG_WARN,
                          "msg=\"no memory to remember a producer\" producer=%lld", (long long)append->batch.producer_id);
     return 0;
@@ -162,6 +179,7 @@ static enum weir_kept_result fault_result(enum weir_batch_fault fault)
         return WEIR_KEPT_DONE;
     case WEIR_BATCH_BAD_COUNT:
     case WEIR_BATCH_BAD_RECORD:
+    case WEIR_BATCH_FORBIDDEN:
         return WEIR_KEPT_INVALID;
     default:
         return WEIR_KEPT_CORRUPT;

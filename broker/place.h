@@ -30,6 +30,7 @@ struct weir_place {
     enum weir_place_state state;
     struct weir_partition *partition;
     struct weir_producers *producers;
+    int64_t tidy_ms;             /* producers that are idle, or gone with the log's start, are looked for then */
     struct weir_read read;       /* rebuilding */
     struct weir_list parked;     /* asks that came while rebuilding */
     struct weir_list starved;    /* appends that wait for the store, in order */
