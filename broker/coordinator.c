@@ -2,7 +2,7 @@
  * broker/coordinator.c - group requests on the reactor that has the group.
  *
  * Answers of the state machine point into the group, which changes with the next request: they are copied into one block that
- * travels back. Proof: tests/broker/coordinator_test.c.
+ * travels back. Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include "broker/coordinator.h"
 

@@ -5,7 +5,7 @@
  * answer. A request is the caller's struct and travels there and back (broker/ask.h); what it points to must stay until `done`. What an
  * answer points to lies in `memory`, freed by weir_group_request_deinit.
  *
- * Proof: tests/broker/coordinator_test.c; the state machine itself in tests/broker/groups_test.c.
+ * Proof: tests/clients/kafka_test.py; the state machine itself in tests/broker/groups_test.c.
  */
 #ifndef WEIR_BROKER_COORDINATOR_H
 #define WEIR_BROKER_COORDINATOR_H

@@ -2,7 +2,7 @@
  * broker/group_list.c - the groups of all reactors, for those who ask for all.
  *
  * Each reactor writes its own block; the last answer hands them over together. Cold: it allocates.
- * Proof: tests/broker/coordinator_test.c.
+ * Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * broker/keep.c - from a folder to stores on every reactor and one catalog that all of them know.
  *
- * Proof: tests/broker/kept_test.c, tests/kafka/ (restarts).
+ * Proof: tests/broker/catalog_test.c, tests/clients/crash_test.py.
  */
 #include "broker/keep.h"
 

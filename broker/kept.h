@@ -8,7 +8,7 @@
  * The owner is where idempotence is decided (broker/producers.h), where live subscribers of the topic's name are served (an append
  * publishes), and where fetches wait: an append that reaches its level wakes exactly those that it satisfies.
  *
- * Proof: tests/broker/kept_test.c.
+ * Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #ifndef WEIR_BROKER_KEPT_H
 #define WEIR_BROKER_KEPT_H

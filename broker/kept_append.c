@@ -4,7 +4,7 @@
  *     asker: known? small enough? CRC, counts     owner: producers decide, the log takes it, durable -> answer
  *
  * The asker checks because its cache has the bytes; the owner copies them once, into the log's tail. Appends to one partition are taken in
- * the order in which they arrived, also when the store is full for a while. Proof: tests/broker/kept_test.c.
+ * the order in which they arrived, also when the store is full for a while. Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include <errno.h>
 

@@ -6,7 +6,7 @@
  *       +------------------------------+
  *
  * A wait costs nothing until an append satisfies it. While it waits, a fetch holds no bytes. Cancelling is a question of its own, since the
- * struct is the owner's meanwhile; `done` comes when both are back. Proof: tests/broker/kept_test.c.
+ * struct is the owner's meanwhile; `done` comes when both are back. Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * broker/kept_seek.c - where a partition begins, ends, has a time; and forgetting what is before an offset.
  *
- * Proof: tests/broker/kept_test.c.
+ * Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * lost, and it publishes from the owner, so a partition's records keep their order. When a subscriber whose policy is `pause` is full the
  * cursor waits; producers do not. With nobody to tell, it jumps to the end without reading.
  *
- * Compressed batches are opened (log/codec.h), because a subscriber must see values. Proof: tests/broker/live_test.c.
+ * Compressed batches are opened (log/codec.h), because a subscriber must see values. Proof: tests/clients/kafka_test.py.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * broker/offsets.c - rows of commits: written, read, removed.
  *
- * Only the last row of a request carries the commit: the journal makes rows durable in order. Proof: tests/broker/coordinator_test.c.
+ * Only the last row of a request carries the commit: the journal makes rows durable in order. Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include "broker/offsets.h"
 

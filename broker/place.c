@@ -1,7 +1,7 @@
 /*
  * broker/place.c - places begin, learn their producers again, and end with their topic.
  *
- * Proof: tests/broker/kept_test.c.
+ * Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include "broker/place.h"
 

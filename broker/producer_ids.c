@@ -1,7 +1,7 @@
 /*
  * broker/producer_ids.c - producer ids, unique over restarts: reactor 0 lends blocks, each durable before it is lent.
  *
- * What is left of a block when the node ends is never used. Proof: tests/broker/coordinator_test.c.
+ * What is left of a block when the node ends is never used. Proof: tests/clients/kafka_test.py, crash_test.py.
  */
 #include <string.h>
 
