@@ -65,7 +65,7 @@ struct weir_kafka_session {
     uint32_t rest_begin;
     uint32_t rest_end;
     struct weir_wheel_timer mute_timer;
-    struct weir_wheel_timer stuck_timer; /* armed since there was something unsent */
+    struct weir_wheel_timer stuck_timer; /* armed since there was something unsent, or for a guest */
     struct weir_kafka_sasl *sasl; /* NULL: no login is under way */
     const struct weir_kafka_user *user; /* NULL: has not logged in */
     uint64_t id;

@@ -136,7 +136,10 @@ static void pause_or_resume(struct weir_kafka_session *session)
 static void on_stuck_time(struct weir_wheel_timer *timer, uint64_t now_ns)
 {
     struct weir_kafka_session *session = WEIR_CONTAINER(timer, struct weir_kafka_session, stuck_timer);
-    uint64_t stuck_ns = weir_tcp_stuck_ns(session->conn), max_ns = session->local->server->settings.stuck_ns_max;
+    const struct weir_kafka_server *server = session->local->server;
+    uint64_t stuck_ns = weir_tcp_stuck_ns(session->conn), max_ns = server->settings.stuck_ns_max;
+    if (server->logins && !session->user)
+        close_session(session, "it has not logged in");
     if (session->closing || weir_tcp_unsent_bytes(session->conn) == 0)
         return;
     if (stuck_ns < max_ns) {
@@ -501,8 +504,9 @@ static void on_open(struct weir_reactor *reactor, struct weir_tcp *conn, void *c
     weir_list_push_back(&local->sessions, &session->node);
     weir_wheel_timer_init(&session->mute_timer, on_unmute);
     weir_wheel_timer_init(&session->stuck_timer, on_stuck_time);
+    if (local->server->logins) /* a guest keeps no place for ever */
+        weir_wheel_arm(&reactor->wheel, &session->stuck_timer, reactor->now_ns + local->server->settings.stuck_ns_max);
     weir_tcp_set_context(conn, session);
-    (void)reactor;
 }
 
 /* ---- The server ------------------------------------------------------------------------------------------ */

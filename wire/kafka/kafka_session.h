@@ -28,7 +28,7 @@ struct weir_kafka_settings {
     uint32_t request_bytes_max; /* 0: 100 MiB */
     uint32_t in_flight_max;     /* requests of one connection that are not answered yet; 0: 64 */
     uint32_t clients_max;       /* of each reactor; 0: 10,000 */
-    uint64_t stuck_ns_max;      /* who takes nothing of its answers for so long is closed; 0: 60 s */
+    uint64_t stuck_ns_max;      /* who takes nothing of its answers for so long, or does not log in, is closed; 0: 60 s */
 };
 
 /*

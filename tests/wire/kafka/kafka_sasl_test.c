@@ -183,6 +183,21 @@ static void where_logins_are_needed_and_nobody_is_a_user_all_are_refused(void **
     fixture_close(f);
 }
 
+static void a_guest_who_does_not_log_in_is_closed_and_a_user_is_not(void **state)
+{
+    struct weir_kafka_settings settings = with_users;
+    settings.stuck_ns_max = 1000000000;
+    struct fixture *f = fixture_open(*state, &settings, false);
+    struct client user = client_open(f), guest = client_open(f);
+    log_in(&user, ".alice.in wonderland");
+    assert_true(is_closed(&guest));
+    assert_non_null(strstr(f->log, "has not logged in"));
+    expect_served(&user); /* its connection is older */
+    client_close(&user);
+    client_close(&guest);
+    fixture_close(f);
+}
+
 /* ---- ways in ---- */
 
 static void plain_lets_in(void **state)
@@ -471,6 +486,7 @@ int main(void)
         EVERYWHERE(a_guest_is_not_believed_a_large_request),
         EVERYWHERE(where_there_are_no_users_nobody_logs_in),
         EVERYWHERE(where_logins_are_needed_and_nobody_is_a_user_all_are_refused),
+        EVERYWHERE(a_guest_who_does_not_log_in_is_closed_and_a_user_is_not),
         EVERYWHERE(plain_lets_in),
         EVERYWHERE(scram_lets_in_and_proves_itself),
         EVERYWHERE(handshake_0_is_followed_by_bare_tokens),
