@@ -12,11 +12,13 @@
 
 #include "broker/keep.h"
 #include "broker/offsets.h"
+#include "broker/staged.h"
 
 struct weir_coordinator {
     struct weir_groups *groups;
     struct weir_part *part;
     struct weir_wheel_timer timer;
+    struct weir_list staged;
 };
 
 static struct weir_coordinator *coordinator_of(struct weir_part *part)
@@ -244,10 +246,50 @@ static void commit(struct weir_coordinator *coordinator, struct weir_group_reque
         answer(request, written == 0 ? WEIR_GROUP_OK : WEIR_GROUP_NOT_WRITTEN);
 }
 
+/* What was staged is checked as a commit is, but by those who say who they are. */
+static void stage(struct weir_coordinator *coordinator, struct weir_group_request *request)
+{
+    uint64_t now_ns = coordinator->part->reactor->now_ns;
+    enum weir_group_result result = WEIR_GROUP_OK;
+    if (request->generation >= 0 || request->member_id.byte_count > 0)
+        result = weir_groups_may_commit(coordinator->groups, now_ns, request->group, request->generation, request->member_id,
+                                        request->instance);
+    for (uint32_t i = 0; i < request->entry_count && result == WEIR_GROUP_OK; i++)
+        if (weir_staged_add(&coordinator->staged, request->group, request->producer_id, &request->entries[i]) < 0)
+            result = WEIR_GROUP_NOT_WRITTEN;
+    answer(request, result);
+}
+
+static void on_applied(struct weir_commit *commit, int result)
+{
+    struct weir_group_request *request = WEIR_CONTAINER(commit, struct weir_group_request, commit);
+    if (result == 0)
+        weir_staged_remove(&coordinator_of(request->owner)->staged, request->group, request->producer_id);
+    answer(request, result == 0 ? WEIR_GROUP_OK : WEIR_GROUP_NOT_WRITTEN);
+}
+
+static void apply(struct weir_coordinator *coordinator, struct weir_group_request *request)
+{
+    int written = 0;
+    request->commit.done = on_applied;
+    if (request->applies) {
+        weir_groups_touch(coordinator->groups, coordinator->part->reactor->now_ns, request->group, (struct weir_string){0});
+        written = weir_offsets_commit(coordinator->part->keep->store, request->group, request->entries, request->entry_count,
+                                      weir_keep_wall_ms(coordinator->part), &request->commit);
+    }
+    if (written <= 0)
+        on_applied(&request->commit, written);
+}
+
 static void committed(struct weir_coordinator *coordinator, struct weir_group_request *request)
 {
     int result = weir_offsets_read(coordinator->part->keep->store, request->group, &request->entries, &request->entry_count,
                                    &request->memory);
+    for (uint32_t i = 0; result == 0 && request->stable && i < request->entry_count; i++)
+        if (weir_staged_has(&coordinator->staged, request->group, &request->entries[i])) {
+            request->entries[i].offset = -1;
+            request->entries[i].result = WEIR_GROUP_UNSTABLE;
+        }
     answer(request, result == 0 ? WEIR_GROUP_OK : WEIR_GROUP_NOT_WRITTEN);
 }
 
@@ -331,6 +373,12 @@ static void on_asked(struct weir_part *part, struct weir_ask *ask)
     case WEIR_GROUP_FORGET:
         forget(coordinator, request);
         break;
+    case WEIR_GROUP_STAGE:
+        stage(coordinator, request);
+        break;
+    case WEIR_GROUP_APPLY:
+        apply(coordinator, request);
+        break;
     }
     arm(coordinator);
 }
@@ -338,7 +386,8 @@ static void on_asked(struct weir_part *part, struct weir_ask *ask)
 /* A commit that is under way ends before the node does; a join may wait for minutes. */
 static bool is_durable_work(enum weir_group_verb verb)
 {
-    return verb == WEIR_GROUP_COMMIT || verb == WEIR_GROUP_DELETE || verb == WEIR_GROUP_FORGET;
+    return verb == WEIR_GROUP_COMMIT || verb == WEIR_GROUP_DELETE || verb == WEIR_GROUP_FORGET || verb == WEIR_GROUP_STAGE ||
+           verb == WEIR_GROUP_APPLY;
 }
 
 static void on_answered(struct weir_part *part, struct weir_ask *ask)
@@ -402,6 +451,7 @@ int weir_coordinator_begin(struct weir_part *part)
     if (!coordinator)
         return -ENOMEM;
     coordinator->part = part;
+    weir_list_init(&coordinator->staged);
     coordinator->groups = weir_groups_new(&limits, weir_io_random(part->reactor->io));
     if (!coordinator->groups) {
         free(coordinator);
@@ -420,6 +470,7 @@ void weir_coordinator_end(struct weir_part *part)
         return;
     weir_wheel_cancel(&part->reactor->wheel, &coordinator->timer);
     weir_groups_free(coordinator->groups);
+    weir_staged_clear(&coordinator->staged);
     free(coordinator);
     part->keep->coordinator = NULL;
 }

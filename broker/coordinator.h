@@ -24,6 +24,8 @@ enum weir_group_verb {
     WEIR_GROUP_DESCRIBE,
     WEIR_GROUP_DELETE,
     WEIR_GROUP_FORGET,        /* delete commits */
+    WEIR_GROUP_STAGE,         /* commits of a transaction: checked, and pending until APPLY */
+    WEIR_GROUP_APPLY,         /* its end: pending no more, and written if it `applies` */
 };
 
 struct weir_commit_entry { /* of one partition */
@@ -62,6 +64,10 @@ struct weir_group_request {
     uint32_t leaver_count;
     struct weir_commit_entry *entries; /* COMMIT, FORGET; COMMITTED: in: topic and partition, NULL: all, out: an array in memory */
     uint32_t entry_count;
+
+    int64_t producer_id; /* STAGE, APPLY */
+    bool applies;        /* APPLY */
+    bool stable;         /* COMMITTED: what is pending is UNSTABLE */
 
     /* Out, by verb; in `memory`. */
     struct weir_join_answer joined;  /* JOIN */

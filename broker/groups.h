@@ -61,6 +61,7 @@ enum weir_group_result {
     WEIR_GROUP_NOT_FOUND,
     WEIR_GROUP_LOADING,
     WEIR_GROUP_NOT_WRITTEN,
+    WEIR_GROUP_UNSTABLE,      /* a transaction's commit is pending */
 };
 
 struct weir_string {

@@ -13,6 +13,7 @@
 #include <weir/work.h>
 
 #include "broker/coordinator.h"
+#include "broker/transactions.h"
 #include "runtime/runtime.h"
 
 enum { WHY_BYTES = 320, DAY_MS = 24 * 3600 * 1000 };
@@ -190,6 +191,7 @@ static void on_told(struct weir_part *part, struct weir_ask *ask)
 static void on_ready_asked(struct weir_part *part, struct weir_ask *ask)
 {
     part->keep->state = WEIR_KEEP_READY;
+    weir_transactions_resume(part);
     weir_ask_answer(part, ask);
 }
 
@@ -268,6 +270,8 @@ static void on_open_asked(struct weir_part *part, struct weir_ask *ask)
     round->result = weir_store_open(part->broker->data, part->reactor, &options, &part->keep->store);
     if (round->result == 0)
         round->result = weir_coordinator_begin(part);
+    if (round->result == 0)
+        round->result = weir_transactions_begin(part);
     weir_ask_answer(part, ask);
 }
 
@@ -338,6 +342,7 @@ void weir_keep_end(struct weir_part *part)
     struct weir_keep *keep = part->keep;
     if (!keep)
         return;
+    weir_transactions_end(part);
     weir_coordinator_end(part);
     part->keep = NULL;
     weir_places_close(keep);

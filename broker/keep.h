@@ -20,6 +20,7 @@ enum weir_keep_state { WEIR_KEEP_LOADING, WEIR_KEEP_READY, WEIR_KEEP_FAILED };
 
 struct weir_coordinator; /* broker/coordinator.c */
 struct weir_groups;
+struct weir_transactions; /* broker/transactions.c */
 struct weir_place; /* an owned partition: broker/place.h */
 
 /* This reactor's copy of a topic, and the partitions it owns of it. */
@@ -46,6 +47,7 @@ struct weir_keep {
     struct weir_list places;  /* all opened */
     uint64_t producer_next, producer_end; /* producer ids of this reactor's block */
     struct weir_coordinator *coordinator;
+    struct weir_transactions *transactions;
 };
 
 int weir_keep_copy(struct weir_broker *broker, const struct weir_keep_options *options);

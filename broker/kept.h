@@ -51,6 +51,7 @@ struct weir_kept_append { /* to one partition */
     uint8_t *bytes; /* one batch; the asker's, untouched until done but for the stamp of a topic with append times */
     uint32_t byte_count;
     bool transactional; /* the request carried a transactional id */
+    bool marker;        /* a control batch of our own: the end of a transaction */
     void (*done)(struct weir_part *part, struct weir_kept_append *append); /* maybe before weir_kept_append returns */
     void *context;
     /* Out. */
@@ -66,6 +67,18 @@ struct weir_kept_append { /* to one partition */
 };
 /* Appends of one asker to one partition keep their order. */
 void weir_kept_append(struct weir_part *part, struct weir_kept_append *append);
+
+/* A transaction may write to this partition, until its marker: transactional batches of others are NO_TRANSACTION. */
+struct weir_kept_admit {
+    struct weir_ask ask;
+    struct weir_log_id topic;
+    uint32_t partition;
+    int64_t producer_id;
+    int16_t producer_epoch;
+    void (*done)(struct weir_part *part, struct weir_kept_admit *admit); /* maybe before weir_kept_admit returns */
+    enum weir_kept_result result;
+};
+void weir_kept_admit(struct weir_part *part, struct weir_kept_admit *admit);
 
 struct weir_kept_aborted { /* a transaction that was, as readers of committed records are told */
     int64_t producer_id;

@@ -86,6 +86,8 @@ static int take(struct weir_place *place, struct weir_kept_append *append)
         return 0;
     int64_t now_ms = weir_keep_wall_ms(place->keep->part);
     tidy(place, now_ms);
+    if (append->marker)
+        weir_place_dismiss(place, append->batch.producer_id);
     if (weir_producers_note(place->producers, &append->batch, append->base_offset, now_ms) < 0)
         weir_reactor_log(place->keep->part->reactor, WEIR_LOG_WARN,
                          "msg=\"no memory to remember a producer\" producer=%lld", (long long)append->batch.producer_id);
@@ -109,6 +111,10 @@ static bool try(struct weir_place *place, struct weir_kept_append *append)
     }
     if (verdict != WEIR_PRODUCER_APPEND) {
         answer(append, verdict == WEIR_PRODUCER_STALE ? WEIR_KEPT_STALE_EPOCH : WEIR_KEPT_OUT_OF_ORDER);
+        return true;
+    }
+    if (batch->attributes & WEIR_BATCH_TRANSACTIONAL && !append->marker && !weir_place_admits(place, batch)) {
+        answer(append, WEIR_KEPT_NO_TRANSACTION);
         return true;
     }
     int result = take(place, append);
@@ -193,6 +199,8 @@ static enum weir_kept_result check(struct weir_part *part, struct weir_kept_appe
     enum weir_kept_result result = weir_kept_known(part, &append->topic, append->partition, &copy);
     if (result != WEIR_KEPT_DONE)
         return result;
+    if (append->marker)
+        return weir_batch_read(append->bytes, append->byte_count, &append->batch) == WEIR_BATCH_FINE ? WEIR_KEPT_DONE : WEIR_KEPT_INVALID;
     weir_topic_effective(part, &copy->topic, &config);
     if (append->byte_count > (uint64_t)config.message_bytes_max)
         return WEIR_KEPT_TOO_LARGE;

@@ -161,6 +161,7 @@ static void free_place(struct weir_place *place)
     weir_live_end(place);
     weir_list_remove(&place->node);
     weir_producers_free(place->producers);
+    free(place->writers);
     free(place);
 }
 

@@ -22,6 +22,11 @@ struct weir_live {
     bool busy;                  /* reads, or waits for a subscriber */
 };
 
+struct weir_place_writer { /* a transaction that may write */
+    int64_t producer_id;
+    int16_t epoch;
+};
+
 struct weir_place {
     struct weir_list node; /* keep->places */
     struct weir_keep *keep;
@@ -31,6 +36,8 @@ struct weir_place {
     struct weir_partition *partition;
     struct weir_producers *producers;
     int64_t tidy_ms;             /* producers that are idle, or gone with the log's start, are looked for then */
+    struct weir_place_writer *writers;
+    uint32_t writer_count, writer_room;
     struct weir_read read;       /* rebuilding */
     struct weir_list parked;     /* asks that came while rebuilding */
     struct weir_list starved;    /* appends that wait for the store, in order */
@@ -47,6 +54,9 @@ struct weir_place *weir_place_get(struct weir_part *part, struct weir_ask *ask, 
 void weir_place_hold(struct weir_place *place);
 void weir_place_release(struct weir_place *place);
 uint64_t weir_place_stable_offset(struct weir_place *place);
+/* kept_admit.c */
+bool weir_place_admits(const struct weir_place *place, const struct weir_batch *batch);
+void weir_place_dismiss(struct weir_place *place, int64_t producer_id);
 /* The high watermark has moved: live subscribers get what is new. */
 void weir_live_pump(struct weir_place *place);
 void weir_live_end(struct weir_place *place);

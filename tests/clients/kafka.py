@@ -64,6 +64,13 @@ APIS = {
                       "ThrottleTimeMs:i32 Topics[Name:s Partitions[Index:i32 LowWatermark:i64 ErrorCode:i16]]"),
     "InitProducerId": (22, 2, "TransactionalId:s TimeoutMs:i32=60000 ProducerId:i64=-1@3+ ProducerEpoch:i16=-1@3+",
                        "ThrottleTimeMs:i32 ErrorCode:i16 ProducerId:i64 ProducerEpoch:i16"),
+    "AddPartitionsToTxn": (24, 3, "TransactionalId:s ProducerId:i64 ProducerEpoch:i16 Topics[Name:s Partitions[i32]]",
+                           "ThrottleTimeMs:i32 Topics[Name:s Partitions[Index:i32 ErrorCode:i16]]"),
+    "AddOffsetsToTxn": (25, 3, "TransactionalId:s ProducerId:i64 ProducerEpoch:i16 GroupId:s", "ThrottleTimeMs:i32 ErrorCode:i16"),
+    "EndTxn": (26, 3, "TransactionalId:s ProducerId:i64 ProducerEpoch:i16 Committed:b", "ThrottleTimeMs:i32 ErrorCode:i16"),
+    "TxnOffsetCommit": (28, 3, "TransactionalId:s GroupId:s ProducerId:i64 ProducerEpoch:i16 Generation:i32=-1@3+ MemberId:s=@3+ "
+                        "InstanceId:s@3+ Topics[Name:s Partitions[Index:i32 Offset:i64 LeaderEpoch:i32=-1@2+ Metadata:s]]",
+                        "ThrottleTimeMs:i32 Topics[Name:s Partitions[Index:i32 ErrorCode:i16]]"),
     "CreatePartitions": (37, 2, "Topics[Name:s Count:i32 Assignments[Brokers[i32]]] TimeoutMs:i32=1000 ValidateOnly:b",
                          "ThrottleTimeMs:i32 Results[Name:s ErrorCode:i16 ErrorMessage:s]"),
 }
@@ -222,7 +229,7 @@ def sized(value):
     return varint(-1) if value is None else varint(len(value)) + value
 
 
-def batch(values, producer=(-1, -1), sequence=-1, time_ms=None, keys=None, headers=()):
+def batch(values, producer=(-1, -1), sequence=-1, time_ms=None, keys=None, headers=(), attributes=0):
     """One record batch of these values, each with the time of its place after `time_ms`."""
     time_ms = int(time.time() * 1000) if time_ms is None else time_ms
     records = b""
@@ -231,7 +238,7 @@ def batch(values, producer=(-1, -1), sequence=-1, time_ms=None, keys=None, heade
         body += b"".join(sized(name) + sized(text) for name, text in headers)
         records += varint(len(body)) + body
     last = len(values) - 1
-    checked = struct.pack(">hiqqqhii", 0, last, time_ms, time_ms + last, producer[0], producer[1], sequence, len(values)) + records
+    checked = struct.pack(">hiqqqhii", attributes, last, time_ms, time_ms + last, producer[0], producer[1], sequence, len(values)) + records
     return struct.pack(">qiibI", 0, len(checked) + 9, -1, 2, crc32c(checked)) + checked
 
 

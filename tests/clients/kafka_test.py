@@ -187,6 +187,72 @@ def a_duplicate_is_answered_with_its_old_offset(run):
     assert client.producer()[0] != producer[0]
 
 
+class Transaction:
+    def __init__(self, client, name, timeout_ms=60000):
+        self.client, self.name, self.sequences = client, name, {}
+        answer = client.call("InitProducerId", 1, TransactionalId=name, TimeoutMs=timeout_ms)
+        self.error, self.id = answer["ErrorCode"], (answer["ProducerId"], answer["ProducerEpoch"])
+
+    def call(self, api, version, **more):
+        return self.client.call(api, version, TransactionalId=self.name, ProducerId=self.id[0], ProducerEpoch=self.id[1], **more)
+
+    def add(self, topic, *partitions):
+        answer = self.call("AddPartitionsToTxn", 2, Topics=[{"Name": topic, "Partitions": list(partitions)}])
+        return [partition["ErrorCode"] for partition in answer["Topics"][0]["Partitions"]]
+
+    def put(self, topic, partition, value):
+        sequence = self.sequences.get((topic, partition), 0)
+        sent = batch([value], self.id, sequence, attributes=16)
+        answer = self.client.call("Produce", 7, TransactionalId=self.name, Acks=-1,
+                                  Topics=[{"Name": topic, "Partitions": [{"Index": partition, "Records": sent}]}])
+        error = answer["Topics"][0]["Partitions"][0]["ErrorCode"]
+        self.sequences[topic, partition] = sequence + (error == 0)
+        return error
+
+    def end(self, committed):
+        return self.call("EndTxn", 2, Committed=committed)["ErrorCode"]
+
+
+@case
+def a_transaction_is_seen_when_it_is_committed(run):
+    client = run.client()
+    client.topic("tx", 3)
+    one = Transaction(client, "one")
+    same(one.put("tx", 0, b"not added"), 48)
+    same(one.end(True), 48)
+    same(one.add("tx", 0, 1), [0, 0])
+    same([one.put("tx", partition, b"x") for partition in range(3)], [0, 0, 48])
+    got = client.fetch("tx", 0, 0, IsolationLevel=1)
+    same((got["LastStableOffset"], got["HighWatermark"], records(got["Records"] or b"")), (0, 1, []))
+    same((one.end(True), one.end(True), one.end(False)), (0, 0, 48))
+    same([client.fetch("tx", n, 0, IsolationLevel=1)["LastStableOffset"] for n in range(3)], [2, 2, 0])
+    same(one.put("tx", 0, b"ended"), 48)
+    same(one.add("tx", 0), [0])
+    same((one.put("tx", 0, b"y"), one.end(False)), (0, 0))
+    got = client.fetch("tx", 0, 0, IsolationLevel=1)
+    same((got["LastStableOffset"], got["Aborted"]), (4, [{"ProducerId": one.id[0], "FirstOffset": 2}]))
+
+
+@case
+def a_transaction_goes_on_after_a_restart_and_a_second_producer_fences(run):
+    client = run.client()
+    client.topic("txs")
+    same(Transaction(client, "long", 15 * 60 * 1000 + 1).error, 50)
+    one = Transaction(client, "same")
+    same((one.add("txs", 0), one.put("txs", 0, b"x")), ([0], 0))
+    run.restart()
+    client = one.client = run.client()
+    client.topic("txs")
+    same(client.fetch("txs", 0, 0, IsolationLevel=1)["LastStableOffset"], 0)
+    same((one.put("txs", 0, b"y"), one.end(True)), (0, 0))
+    same(client.fetch("txs", 0, 0, IsolationLevel=1)["LastStableOffset"], 3)
+    same((one.add("txs", 0), one.put("txs", 0, b"z")), ([0], 0))
+    two = Transaction(client, "same")
+    same(two.id, (one.id[0], one.id[1] + 1))
+    same((one.end(True), one.add("txs", 0), one.put("txs", 0, b"w")), (90, [90], 47))
+    same(client.fetch("txs", 0, 3, IsolationLevel=1)["Aborted"], [{"ProducerId": one.id[0], "FirstOffset": 3}])
+
+
 @case
 def an_older_epoch_is_fenced_and_a_new_producer_may_begin_anywhere(run):
     client = run.client()

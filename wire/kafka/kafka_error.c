@@ -82,6 +82,8 @@ int16_t weir_kafka_error_of_group(enum weir_group_result result)
         return WEIR_KAFKA_GROUP_ID_NOT_FOUND;
     case WEIR_GROUP_LOADING:
         return WEIR_KAFKA_COORDINATOR_LOADING;
+    case WEIR_GROUP_UNSTABLE:
+        return WEIR_KAFKA_UNSTABLE_OFFSET_COMMIT;
     case WEIR_GROUP_NOT_WRITTEN:
         return WEIR_KAFKA_COORDINATOR_NOT_AVAILABLE;
     }

@@ -247,10 +247,7 @@ void weir_kafka_init_producer_id(struct weir_kafka_request *request)
         return;
     }
     if (message->transactional_id.bytes) {
-        if (weir_kafka_init_transaction)
-            weir_kafka_init_transaction(request);
-        else
-            weir_kafka_fail(request, "transactions are not served");
+        weir_kafka_init_transaction(request);
         return;
     }
     id->done = on_producer_id;

@@ -42,7 +42,11 @@ void weir_kafka_list_groups(struct weir_kafka_request *request);
 void weir_kafka_delete_groups(struct weir_kafka_request *request);
 void weir_kafka_init_producer_id(struct weir_kafka_request *request);
 /* kafka_txn.c */
-__attribute__((weak)) void weir_kafka_init_transaction(struct weir_kafka_request *request); /* InitProducerId with a transactional id */
+void weir_kafka_init_transaction(struct weir_kafka_request *request); /* InitProducerId with a transactional id */
+void weir_kafka_add_partitions_to_txn(struct weir_kafka_request *request);
+void weir_kafka_add_offsets_to_txn(struct weir_kafka_request *request);
+void weir_kafka_end_txn(struct weir_kafka_request *request);
+void weir_kafka_txn_offset_commit(struct weir_kafka_request *request);
 /* kafka_sasl.c */
 void weir_kafka_sasl_handshake(struct weir_kafka_request *request);
 void weir_kafka_sasl_authenticate(struct weir_kafka_request *request);

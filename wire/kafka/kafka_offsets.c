@@ -138,6 +138,7 @@ static void put_partition(struct weir_kafka_offset_fetch_response_partition *ans
     answered->partition_index = (int32_t)entry->partition;
     answered->committed_offset = entry->offset;
     answered->committed_leader_epoch = entry->leader_epoch;
+    answered->error_code = weir_kafka_error_of_group(entry->result);
     answered->metadata = entry->metadata.bytes ? weir_kafka_out_of(entry->metadata) : weir_kafka_text("");
 }
 
@@ -247,6 +248,7 @@ static bool fill_group(struct weir_kafka_request *request, struct group_fetch *g
     group->all = !topics.items;
     group->topics = topics;
     group->ask.verb = WEIR_GROUP_COMMITTED;
+    group->ask.stable = ((const struct weir_kafka_offset_fetch_request *)request->message)->require_stable;
     group->ask.group = weir_kafka_in(id);
     group->ask.done = on_fetched;
     if (group->all)
