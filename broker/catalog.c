@@ -102,11 +102,12 @@ struct weir_topic_copy *weir_catalog_copy(struct weir_keep *keep, const struct w
     return ck_hs_get(&keep->by_id, id_hash(id), &wanted);
 }
 
+/* A topic that is being deleted has given its name up already. */
 static bool put_both(struct weir_keep *keep, struct weir_topic_copy *copy)
 {
     if (!ck_hs_put(&keep->by_id, id_hash(&copy->topic.id), copy))
         return false;
-    if (ck_hs_put(&keep->by_name, (unsigned long)copy->name_hash, copy))
+    if (copy->deleting || ck_hs_put(&keep->by_name, (unsigned long)copy->name_hash, copy))
         return true;
     ck_hs_remove(&keep->by_id, id_hash(&copy->topic.id), copy);
     return false;
@@ -133,7 +134,19 @@ static int grow_places(struct weir_topic_copy *copy, uint32_t count)
     return 0;
 }
 
+void weir_catalog_hide(struct weir_keep *keep, struct weir_topic_copy *copy)
+{
+    if (!copy->deleting)
+        ck_hs_remove(&keep->by_name, (unsigned long)copy->name_hash, copy);
+    copy->deleting = true;
+}
+
 int weir_catalog_put(struct weir_keep *keep, const struct weir_kept_topic *topic)
+{
+    return weir_catalog_put_marked(keep, topic, false);
+}
+
+int weir_catalog_put_marked(struct weir_keep *keep, const struct weir_kept_topic *topic, bool deleting)
 {
     struct weir_topic_copy *there = weir_catalog_copy(keep, &topic->id);
     if (there)
@@ -142,6 +155,7 @@ int weir_catalog_put(struct weir_keep *keep, const struct weir_kept_topic *topic
     if (!copy)
         return -ENOMEM;
     copy->topic = *topic;
+    copy->deleting = deleting;
     copy->name_hash = weir_hash_bytes(topic->name, topic->name_bytes, keep->part->broker->seed);
     if (grow_places(copy, topic->partition_count) < 0 || !put_both(keep, copy)) {
         free_copy(copy);
@@ -155,7 +169,8 @@ int weir_catalog_put(struct weir_keep *keep, const struct weir_kept_topic *topic
 void weir_catalog_remove(struct weir_keep *keep, struct weir_topic_copy *copy)
 {
     ck_hs_remove(&keep->by_id, id_hash(&copy->topic.id), copy);
-    ck_hs_remove(&keep->by_name, (unsigned long)copy->name_hash, copy);
+    if (!copy->deleting)
+        ck_hs_remove(&keep->by_name, (unsigned long)copy->name_hash, copy);
     weir_list_remove(&copy->topic.node);
     keep->topic_count--;
     free_copy(copy);

@@ -10,16 +10,19 @@
  * One at a time keeps it simple: a change costs two or three flushes and a round over the reactors.
  * Proof: tests/broker/catalog_test.c.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/keep.h"
+#include "broker/offsets.h"
 
 struct tell { /* one reactor's share of a change */
     struct weir_ask ask;
     struct weir_catalog_change *change;
     struct weir_commit commit;
+    struct weir_store_waiter room; /* a drop that finds the store full waits */
     struct weir_part *part;
     const struct weir_kept_topic *topic;
     int result;
@@ -30,6 +33,9 @@ struct work { /* the change at hand, on reactor 0 */
     struct weir_kept_topic topic; /* as it will be */
     struct tell *tells;
     uint32_t left;
+    bool failed; /* somebody could not; others may still read `topic` */
+    struct weir_store_waiter room;
+    struct weir_catalog_change *change; /* with room */
 };
 
 static void begin_next(struct weir_keep *keep);
@@ -70,14 +76,29 @@ static void on_row_removed(struct weir_commit *commit, int result)
     finish(keep, change, result < 0 ? WEIR_CATALOG_NOT_WRITTEN : WEIR_CATALOG_DONE);
 }
 
+static void remove_row(struct weir_keep *keep, struct weir_catalog_change *change);
+
+static void on_room_for_row(struct weir_store_waiter *waiter)
+{
+    struct work *work = WEIR_CONTAINER(waiter, struct work, room);
+    remove_row(work->keep, work->change);
+}
+
 static void remove_row(struct weir_keep *keep, struct weir_catalog_change *change)
 {
-    const struct weir_log_id id = work_of(change)->topic.id;
+    struct work *work = work_of(change);
+    const struct weir_log_id id = work->topic.id;
     struct weir_topic_copy *copy = weir_catalog_copy(keep, &id);
-    if (copy)
-        weir_catalog_remove(keep, copy);
     change->commit.done = on_row_removed;
     int result = weir_table_remove(keep->store, WEIR_TABLE_CATALOG, id.bytes, sizeof id.bytes, &change->commit);
+    if (result == -EAGAIN) {
+        work->change = change;
+        work->room.fn = on_room_for_row;
+        weir_store_wait(keep->store, &work->room);
+        return;
+    }
+    if (copy)
+        weir_catalog_remove(keep, copy);
     if (result < 0)
         refuse(keep, change, WEIR_CATALOG_NOT_WRITTEN, "the row could not be removed; the next start goes on with it");
 }
@@ -89,11 +110,10 @@ static void on_tell_answered(struct weir_part *part, struct weir_ask *ask)
     struct tell *tell = WEIR_CONTAINER(ask, struct tell, ask);
     struct weir_catalog_change *change = tell->change;
     struct work *work = work_of(change);
-    if (tell->result < 0)
-        work->topic.partition_count = 0; /* somebody could not */
+    work->failed |= tell->result < 0;
     if (--work->left > 0)
         return;
-    if (work->topic.partition_count == 0)
+    if (work->failed)
         refuse(part->keep, change, WEIR_CATALOG_NOT_WRITTEN, "not every reactor could take the change");
     else if (change->verb == WEIR_CATALOG_DELETE)
         remove_row(part->keep, change);
@@ -118,23 +138,41 @@ static void on_dropped(struct weir_commit *commit, int result)
     weir_ask_answer(tell->part, &tell->ask);
 }
 
+static void drop(struct tell *tell);
+
+static void on_room_to_drop(struct weir_store_waiter *waiter)
+{
+    drop(WEIR_CONTAINER(waiter, struct tell, room));
+}
+
+/* Commits go first: a topic of the same name must not find them. */
+static void drop(struct tell *tell)
+{
+    struct weir_store *store = tell->part->keep->store;
+    const struct weir_kept_topic *topic = tell->topic;
+    int result = weir_offsets_remove_topic(store, (struct weir_string){topic->name, topic->name_bytes});
+    if (result == 0)
+        result = weir_store_drop(store, &topic->id, &tell->commit);
+    if (result == -EAGAIN) {
+        tell->room.fn = on_room_to_drop;
+        weir_store_wait(store, &tell->room);
+    } else if (result < 0) {
+        on_dropped(&tell->commit, result);
+    }
+}
+
 static void on_drop_asked(struct weir_part *part, struct weir_ask *ask)
 {
     struct tell *tell = WEIR_CONTAINER(ask, struct tell, ask);
     struct weir_topic_copy *copy = weir_catalog_copy(part->keep, &tell->topic->id);
-    struct weir_log_id id = tell->topic->id;
     tell->part = part;
     tell->commit.done = on_dropped;
     if (copy) {
         weir_places_drop(part->keep, copy);
-        if (part->reactor->index == 0)
-            copy->deleting = true;
-        else
+        if (part->reactor->index != 0) /* there it stays, hidden, until its row is gone */
             weir_catalog_remove(part->keep, copy);
     }
-    int result = weir_store_drop(part->keep->store, &id, &tell->commit);
-    if (result < 0)
-        on_dropped(&tell->commit, result);
+    drop(tell);
 }
 
 static void tell_all(struct weir_keep *keep, struct weir_catalog_change *change)

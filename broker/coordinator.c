@@ -405,7 +405,7 @@ void weir_group_request_send(struct weir_part *part, struct weir_group_request *
         request->done(part, request);
         return;
     }
-    if (request->group.byte_count == 0) {
+    if (request->group.byte_count == 0 || memchr(request->group.bytes, 0, request->group.byte_count)) {
         request->result = WEIR_GROUP_BAD_ID;
         request->done(part, request);
         return;

@@ -240,16 +240,16 @@ static void load_row(void *context, const void *key, uint32_t key_bytes, const v
         snprintf(opening->why, sizeof opening->why, "%s: a row of the catalog cannot be read", opening->broker->keep.folder);
         return;
     }
-    int result = weir_catalog_put(opening->part->keep, &topic);
+    int result = weir_catalog_put_marked(opening->part->keep, &topic, deleting);
     if (result < 0)
         opening->result = result;
-    else if (deleting)
-        weir_catalog_copy(opening->part->keep, &topic.id)->deleting = true;
 }
 
 static void on_store_error(void *context, int error)
 {
     struct weir_part *part = context;
+    if (error && part->keep && !part->keep->ending)
+        weir_places_failed(part->keep);
     weir_reactor_log(part->reactor, error ? WEIR_LOG_ERROR : WEIR_LOG_INFO, error ? "msg=\"nothing more is kept\" why=\"%s\""
                                                                                    : "msg=\"kept again\" after=\"%s\"",
                      strerror(error ? -error : ENOSPC));
@@ -344,10 +344,12 @@ void weir_keep_end(struct weir_part *part)
         return;
     weir_transactions_end(part);
     weir_coordinator_end(part);
+    keep->ending = true;
+    weir_places_quiet(keep);
     part->keep = NULL;
-    weir_places_close(keep);
     if (keep->store)
-        weir_store_close(keep->store);
+        weir_store_close(keep->store); /* ends commits, which places belong to */
+    weir_places_close(keep);
     weir_catalog_deinit(keep);
     free(keep);
 }

@@ -42,6 +42,7 @@ struct weir_keep {
     struct weir_list topics;
     uint32_t topic_count;
     struct weir_list changes; /* reactor 0: those that wait for their turn; the first one is at work */
+    bool ending; /* the part closes: answers find nobody */
     bool changing;
     bool beginning;
     struct weir_list places;  /* all opened */
@@ -65,6 +66,9 @@ void weir_catalog_deinit(struct weir_keep *keep);
 struct weir_topic_copy *weir_catalog_copy(struct weir_keep *keep, const struct weir_log_id *id);
 /* Put a topic into this reactor's copy, or change it there. -ENOMEM. */
 int weir_catalog_put(struct weir_keep *keep, const struct weir_kept_topic *topic);
+int weir_catalog_put_marked(struct weir_keep *keep, const struct weir_kept_topic *topic, bool deleting);
+/* It is being deleted: its name is free again; found by its id until it is removed. */
+void weir_catalog_hide(struct weir_keep *keep, struct weir_topic_copy *copy);
 void weir_catalog_remove(struct weir_keep *keep, struct weir_topic_copy *copy); /* frees it */
 /* catalog_row.c: rows of WEIR_TABLE_CATALOG; the key is the topic's id. */
 enum { WEIR_CATALOG_ROW_BYTES_MAX = 512 };
@@ -80,6 +84,8 @@ struct weir_groups *weir_coordinator_groups(struct weir_part *part);
 /* place.c */
 void weir_places_drop(struct weir_keep *keep, struct weir_topic_copy *copy); /* the topic is gone */
 void weir_places_configure(struct weir_keep *keep, struct weir_topic_copy *copy);
+void weir_places_failed(struct weir_keep *keep); /* the store takes nothing more */
+void weir_places_quiet(struct weir_keep *keep);  /* before the store closes: nothing is read for live subscribers any more */
 void weir_places_close(struct weir_keep *keep);
 void *weir_place_state(void *context, struct weir_partition *partition, size_t *byte_count_out); /* for checkpoints */
 void weir_partition_config_of(const struct weir_part *part, const struct weir_kept_topic *topic,

@@ -16,9 +16,11 @@ static void answer(struct weir_kept_append *append, enum weir_kept_result result
 {
     struct weir_place *place = append->place;
     struct weir_part *part = place->keep->part;
+    bool ending = place->keep->ending;
     append->result = result;
     weir_place_release(place);
-    weir_ask_answer(part, &append->ask);
+    if (!ending) /* else nobody is left to be told */
+        weir_ask_answer(part, &append->ask);
 }
 
 static void succeed(struct weir_kept_append *append)
@@ -34,11 +36,13 @@ static void on_commit(struct weir_commit *commit, int result)
     struct weir_kept_append *append = WEIR_CONTAINER(commit, struct weir_kept_append, commit);
     struct weir_place *place = append->place;
     if (result == 0) {
-        weir_live_pump(place);
+        if (!place->keep->ending)
+            weir_live_pump(place);
         succeed(append);
         return;
     }
-    if (place->state != WEIR_PLACE_GONE)
+    /* On a full disk what was appended stays and is written later: sent again, it is a duplicate. */
+    if (place->state != WEIR_PLACE_GONE && result != -ENOSPC)
         weir_producers_forget(place->producers, &append->batch, append->base_offset);
     answer(append, result == -ENOENT ? WEIR_KEPT_UNKNOWN : WEIR_KEPT_NOT_WRITTEN);
 }
@@ -46,6 +50,7 @@ static void on_commit(struct weir_commit *commit, int result)
 static void on_first_time_durable(struct weir_tail_waiter *tail, int result)
 {
     struct weir_kept_append *append = WEIR_CONTAINER(tail, struct weir_kept_append, tail);
+    weir_list_remove(&append->ask.node);
     if (result == 0)
         succeed(append);
     else
@@ -58,10 +63,25 @@ static void answer_again(struct weir_kept_append *append)
     struct weir_partition_view view;
     weir_partition_view(append->place->partition, &view);
     append->tail = (struct weir_tail_waiter){.offset = append->base_offset + append->batch.last_delta, .fn = on_first_time_durable};
-    if (view.high_watermark > append->tail.offset)
+    if (view.high_watermark > append->tail.offset) {
         succeed(append);
-    else
-        weir_partition_wait(append->place->partition, &append->tail);
+        return;
+    }
+    weir_list_init(&append->ask.node);
+    weir_list_push_back(&append->place->again, &append->ask.node);
+    weir_partition_wait(append->place->partition, &append->tail);
+}
+
+/* What they wait for will not become durable. */
+void weir_place_store_failed(struct weir_place *place)
+{
+    weir_place_hold(place);
+    for (struct weir_list *node; (node = weir_list_pop_front(&place->again));) {
+        struct weir_kept_append *append = WEIR_CONTAINER(WEIR_CONTAINER(node, struct weir_ask, node), struct weir_kept_append, ask);
+        weir_tail_wait_cancel(&append->tail);
+        answer(append, WEIR_KEPT_NOT_WRITTEN);
+    }
+    weir_place_release(place);
 }
 
 /* Once a minute, by an append: a partition that nobody writes to does not grow. */
@@ -128,20 +148,22 @@ static bool try(struct weir_place *place, struct weir_kept_append *append)
 static void on_room(struct weir_store_waiter *waiter)
 {
     struct weir_place *place = WEIR_CONTAINER(waiter, struct weir_place, room);
-    place->waits_for_room = false;
+    bool again = false;
     for (struct weir_list *node; (node = place->starved.next) != &place->starved;) {
         struct weir_kept_append *append = WEIR_CONTAINER(WEIR_CONTAINER(node, struct weir_ask, node), struct weir_kept_append, ask);
         weir_list_remove(node);
         if (try(place, append))
             continue;
         weir_list_push_front(&place->starved, node);
-        place->waits_for_room = true;
-        weir_store_wait(place->keep->store, &place->room);
+        again = true;
         break;
     }
+    if (again) {
+        weir_store_wait(place->keep->store, &place->room);
+        return;
+    }
+    place->waits_for_room = false; /* not before: what an answer brings on joins the list above */
     weir_place_release(place);
-    if (place->waits_for_room)
-        weir_place_hold(place);
 }
 
 static void starve(struct weir_place *place, struct weir_kept_append *append)

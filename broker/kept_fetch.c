@@ -70,9 +70,7 @@ static void on_time(struct weir_wheel_timer *timer, uint64_t now_ns)
 static void wait(struct weir_kept_fetch *fetch)
 {
     struct weir_reactor *reactor = fetch->place->keep->part->reactor;
-    struct weir_partition_view view;
-    weir_partition_view(fetch->place->partition, &view);
-    fetch->tail.offset = view.high_watermark; /* what is below was not enough */
+    fetch->tail.offset = fetch->view.high_watermark; /* as `look` saw it: what was below was not enough */
     fetch->tail.fn = on_appended;
     if (!weir_wheel_armed(&fetch->timer))
         weir_wheel_arm(&reactor->wheel, &fetch->timer, fetch->deadline_ns);
@@ -106,6 +104,7 @@ static void look(struct weir_kept_fetch *fetch)
         answer(fetch, WEIR_KEPT_UNKNOWN);
         return;
     }
+    weir_partition_view(fetch->place->partition, &fetch->view);
     memset(&fetch->read, 0, sizeof fetch->read);
     fetch->read.offset = fetch->offset;
     fetch->read.next_offset = fetch->offset;

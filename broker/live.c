@@ -97,12 +97,23 @@ static int tell_read(struct weir_place *place)
     return result;
 }
 
+/* Gone, or unreadable just now: what is there is passed over, and the next append goes on from here. */
+static void pass_over(struct weir_place *place)
+{
+    struct weir_partition_view view;
+    weir_partition_view(place->partition, &view);
+    weir_reactor_log(place->keep->part->reactor, WEIR_LOG_WARN, "msg=\"live subscribers missed kept records\" from=%llu to=%llu",
+                     (unsigned long long)place->live.offset, (unsigned long long)view.high_watermark);
+    place->live.offset = view.high_watermark;
+}
+
 static void on_read(struct weir_read *read, int result)
 {
     struct weir_place *place = WEIR_CONTAINER(WEIR_CONTAINER(read, struct weir_live, read), struct weir_place, live);
     place->live.busy = false;
     if (result != 1) {
-        place->live.begun = false; /* gone, or unreadable: from the end on, at the next append */
+        if (place->state == WEIR_PLACE_READY)
+            pass_over(place);
         return;
     }
     if (tell_read(place) == 1)
@@ -140,7 +151,7 @@ static void go_on(struct weir_place *place)
             return;
         }
         if (result < 0) {
-            live->begun = false;
+            pass_over(place);
             return;
         }
         if (tell_read(place) == 0) {

@@ -202,3 +202,57 @@ int weir_offsets_remove_all(struct weir_store *store, struct weir_string group, 
     free(memory);
     return result;
 }
+
+/* ---- A topic goes ------------------------------------------------------------------------------------ */
+
+struct sweep { /* keys, each after its length */
+    struct weir_string topic;
+    uint8_t *keys;
+    size_t used;
+    size_t room;
+    bool failed;
+};
+
+static void note_key(struct sweep *sweep, const void *key, uint32_t key_bytes)
+{
+    if (sweep->used + sizeof key_bytes + key_bytes > sweep->room) {
+        size_t room = (sweep->room ? sweep->room * 2 : 4096) + key_bytes;
+        uint8_t *grown = realloc(sweep->keys, room);
+        sweep->failed |= !grown;
+        if (!grown)
+            return;
+        sweep->keys = grown;
+        sweep->room = room;
+    }
+    memcpy(sweep->keys + sweep->used, &key_bytes, sizeof key_bytes);
+    memcpy(sweep->keys + sweep->used + sizeof key_bytes, key, key_bytes);
+    sweep->used += sizeof key_bytes + key_bytes;
+}
+
+static void sweep_row(void *context, const void *key, uint32_t key_bytes, const void *value, uint32_t value_bytes)
+{
+    struct sweep *sweep = context;
+    const uint8_t *end = memchr(key, 0, key_bytes);
+    (void)value;
+    (void)value_bytes;
+    uint32_t group_bytes = end ? (uint32_t)(end - (const uint8_t *)key) : key_bytes;
+    if (group_bytes + 6 + sweep->topic.byte_count == key_bytes &&
+        memcmp((const uint8_t *)key + group_bytes + 1, sweep->topic.bytes, sweep->topic.byte_count) == 0)
+        note_key(sweep, key, key_bytes);
+}
+
+int weir_offsets_remove_topic(struct weir_store *store, struct weir_string topic)
+{
+    struct sweep sweep = {.topic = topic};
+    int result = 0;
+    weir_table_each(store, WEIR_TABLE_COMMITS, sweep_row, &sweep);
+    for (size_t at = 0; at < sweep.used && result == 0;) {
+        uint32_t key_bytes;
+        memcpy(&key_bytes, sweep.keys + at, sizeof key_bytes);
+        at += sizeof key_bytes;
+        result = weir_table_remove(store, WEIR_TABLE_COMMITS, sweep.keys + at, key_bytes, NULL);
+        at += key_bytes;
+    }
+    free(sweep.keys);
+    return result == 0 && sweep.failed ? -ENOMEM : result;
+}

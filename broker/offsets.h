@@ -17,6 +17,8 @@ int weir_offsets_read(struct weir_store *store, struct weir_string group, struct
                       void **memory);
 int weir_offsets_remove(struct weir_store *store, struct weir_string group, const struct weir_commit_entry *entries, uint32_t count,
                         struct weir_commit *commit); /* those whose result is OK */
+/* The commits of all groups here on a topic that goes. 0, or a negative errno: some may be left, ask again. */
+int weir_offsets_remove_topic(struct weir_store *store, struct weir_string topic);
 int weir_offsets_remove_all(struct weir_store *store, struct weir_string group, struct weir_commit *commit);
 
 #endif

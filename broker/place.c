@@ -187,6 +187,7 @@ static struct weir_place *new_place(struct weir_keep *keep, struct weir_topic_co
     weir_list_init(&place->node);
     weir_list_init(&place->parked);
     weir_list_init(&place->starved);
+    weir_list_init(&place->again);
     weir_partition_config_of(keep->part, &copy->topic, &config);
     place->producers = weir_producers_new(PRODUCERS_MAX);
     if (!place->producers || weir_partition_open(keep->store, &copy->topic.id, number, &config, &place->partition) < 0) {
@@ -239,24 +240,18 @@ void *weir_place_state(void *context, struct weir_partition *partition, size_t *
     (void)context;
     struct weir_place *place = weir_partition_context(partition);
     struct weir_partition_view view;
-    *byte_count_out = 0;
-    if (!place) { /* nobody has touched it in this run: what the last one said still holds */
-        uint64_t offset;
-        const void *state = weir_partition_state(partition, byte_count_out, &offset);
-        void *copy = state ? malloc(*byte_count_out) : NULL;
-        if (copy)
-            __builtin_memcpy(copy, state, *byte_count_out);
-        return copy;
-    }
+    *byte_count_out = WEIR_STATE_KEPT; /* who does not know all of them leaves what the last one said */
+    if (!place || place->state != WEIR_PLACE_READY)
+        return NULL;
     weir_partition_view(partition, &view);
-    return weir_producers_save(place->producers, view.high_watermark, byte_count_out);
+    *byte_count_out = 0;
+    return weir_producers_save(place->producers, view.end_offset, byte_count_out); /* it counts once all that is durable */
 }
 
 /* What still waits for the partition is answered by its own waiters' results; only what is parked here is ours to tell. */
 void weir_places_drop(struct weir_keep *keep, struct weir_topic_copy *copy)
 {
-    (void)keep;
-    copy->deleting = true; /* whoever comes again finds it unknown */
+    weir_catalog_hide(keep, copy); /* whoever comes again finds it unknown */
     for (uint32_t i = 0; i < copy->place_room; i++) {
         struct weir_place *place = copy->places[i];
         if (!place)
@@ -279,6 +274,18 @@ void weir_places_configure(struct weir_keep *keep, struct weir_topic_copy *copy)
     for (uint32_t i = 0; i < copy->place_room; i++)
         if (copy->places[i])
             weir_partition_configure(copy->places[i]->partition, &config);
+}
+
+void weir_places_failed(struct weir_keep *keep)
+{
+    WEIR_LIST_EACH_SAFE(node, &keep->places)
+        weir_place_store_failed(WEIR_CONTAINER(node, struct weir_place, node));
+}
+
+void weir_places_quiet(struct weir_keep *keep)
+{
+    WEIR_LIST_EACH(node, &keep->places)
+        weir_live_end(WEIR_CONTAINER(node, struct weir_place, node));
 }
 
 void weir_places_close(struct weir_keep *keep)

@@ -41,6 +41,7 @@ struct weir_place {
     struct weir_read read;       /* rebuilding */
     struct weir_list parked;     /* asks that came while rebuilding */
     struct weir_list starved;    /* appends that wait for the store, in order */
+    struct weir_list again;      /* duplicates that wait until their first time is durable */
     struct weir_store_waiter room;
     bool waits_for_room;
     uint32_t users;              /* asks that hold it: it is freed after the last */
@@ -60,6 +61,7 @@ void weir_place_dismiss(struct weir_place *place, int64_t producer_id);
 /* The high watermark has moved: live subscribers get what is new. */
 void weir_live_pump(struct weir_place *place);
 void weir_live_end(struct weir_place *place);
+void weir_place_store_failed(struct weir_place *place); /* kept_append.c */
 /* Is this topic one that this reactor can ask about? DONE, or why not. */
 enum weir_kept_result weir_kept_known(struct weir_part *part, const struct weir_log_id *topic, uint32_t partition,
                                       const struct weir_topic_copy **copy_out);

@@ -63,8 +63,11 @@ static void take_state(struct weir_store *store, struct weir_partition *partitio
     if (!partition->opened || !store->options.state || known)
         return;
     size_t byte_count = 0;
+    void *state = store->options.state(store->options.context, partition, &byte_count);
+    if (byte_count == WEIR_STATE_KEPT)
+        return;
     free(partition->next_state);
-    partition->next_state = store->options.state(store->options.context, partition, &byte_count);
+    partition->next_state = state;
     partition->next_state_bytes = partition->next_state ? (uint32_t)byte_count : 0;
     partition->next_state_offset = partition->end_offset;
     partition->has_next_state = true;

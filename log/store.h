@@ -38,12 +38,15 @@ struct weir_partition_config {
     bool delete_old;              /* retention applies */
 };
 
+#define WEIR_STATE_KEPT SIZE_MAX
+
 struct weir_store_options {
     uint64_t extent_bytes, extents_max; /* as weir_journal_options; 0: the defaults */
     uint64_t tail_bytes_max;            /* memory for tails of all partitions here; 0: 64 MiB */
     uint64_t checkpoint_bytes;          /* journal bytes after which a checkpoint is made; 0: a quarter of the journal */
     uint64_t checkpoint_ns;             /* and at the latest so long after the first byte; 0: 30 s */
-    /* The broker's state of a partition for a checkpoint (producers): malloc'd bytes, *byte_count_out 0: none. May be NULL. */
+    /* The broker's state of a partition for a checkpoint (producers), with all that was appended so far: malloc'd bytes; *byte_count_out 0:
+     * none; WEIR_STATE_KEPT: the one before stays, with its own offset. May be NULL. */
     void *(*state)(void *context, struct weir_partition *partition, size_t *byte_count_out);
     /* The store changed its mind about writing: error 0 it writes again, else why not. May be NULL. */
     void (*on_error)(void *context, int error);

@@ -26,7 +26,7 @@ struct weir_slab {
 
 static_assert(sizeof(struct weir_slab) + WEIR_SLAB_EVENTS * 2 * WEIR_LINE_BYTES <= SLAB_BYTES, "what a slab holds");
 static_assert(sizeof(struct weir_beside) == WEIR_LINE_BYTES, "one line");
-static_assert(offsetof(struct weir_delivery, task) == 0, "a task is its delivery");
+static_assert(offsetof(struct weir_delivery, task) == 0 && offsetof(struct weir_posted, task) == 0, "a task is its delivery, or its event");
 static_assert(offsetof(struct weir_posted, task) == 0, "or its event");
 
 void weir_events_init(struct weir_events *events, uint64_t memory_bytes)
@@ -254,12 +254,14 @@ int weir_posted_deliver(struct weir_reactor *reactor, struct weir_roster *roster
 enum weir_verdict weir_delivery_execute(void *context, struct weir_task *task, void *on)
 {
     const struct weir_handler *handler = context;
-    const struct weir_posted *posted = weir_posted_of(task);
-    if (__builtin_expect(posted->flags & WEIR_POSTED_DELIVERY, 0)) {
-        const struct weir_delivery *delivery = (const struct weir_delivery *)(const void *)task;
+    const struct weir_delivery *delivery = (const struct weir_delivery *)(const void *)task; /* an event begins alike */
+    const struct weir_posted *posted;
+    if (__builtin_expect(delivery->flags & WEIR_POSTED_DELIVERY, 0)) {
         if (delivery->cancelled)
             return WEIR_TASK_DONE;
         posted = delivery->posted;
+    } else {
+        posted = weir_posted_of(task);
     }
     struct weir_reactor *reactor = on;
     const struct weir_event event = weir_posted_event(posted);
@@ -292,11 +294,11 @@ void weir_topics_release(void *on, struct weir_class *class, struct weir_task *f
     if (handler->queued == 0 && handler->state != WEIR_HANDLER_LISTENING)
         weir_handlers_ask_to_settle(reactor);
     for (struct weir_task *task = first; count > 0; count--) {
-        struct weir_posted *posted = weir_posted_of(task);
+        struct weir_delivery *delivery = (struct weir_delivery *)(void *)task;
+        bool shared = delivery->flags & WEIR_POSTED_DELIVERY;
+        struct weir_posted *posted = shared ? NULL : weir_posted_of(task);
         task = task->next; /* of the last one: not looked at */
         weir_line_fetch((uintptr_t)task);
-        if (posted->flags & WEIR_POSTED_DELIVERY)
-            posted = end_share(&reactor->topics->events, (struct weir_delivery *)(void *)posted);
-        weir_posted_drop(reactor, posted);
+        weir_posted_drop(reactor, shared ? end_share(&reactor->topics->events, delivery) : posted);
     }
 }

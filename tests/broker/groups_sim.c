@@ -142,7 +142,10 @@ static void joined_well(struct peer *peer, const struct weir_join_answer *answer
         char line[TEXT];
         line_of(line, answer->members[i].id);
         snprintf(peer->assignments[i], TEXT, "%d:%.70s", answer->generation, line);
-        char *copy = strndup(answer->members[i].id.bytes, answer->members[i].id.byte_count);
+        uint32_t id_bytes = answer->members[i].id.byte_count;
+        char *copy = calloc(1, id_bytes + 1u);
+        MUST(sim, copy != NULL);
+        memcpy(copy, answer->members[i].id.bytes, id_bytes);
         free((void *)(uintptr_t)peer->shares[i].member_id.bytes);
         peer->shares[i].member_id = string_of(copy);
         peer->shares[i].assignment = (struct weir_blob){peer->assignments[i], (uint32_t)strlen(peer->assignments[i])};

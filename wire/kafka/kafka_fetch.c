@@ -138,13 +138,21 @@ static void call_back(struct fetch *fetch)
     one_less(fetch);
 }
 
+/* Java's consumers know few errors in a fetch: what passes by itself must be one that they try again. */
+static int16_t error_of(enum weir_kept_result result)
+{
+    return result == WEIR_KEPT_LOADING ? WEIR_KAFKA_NOT_LEADER
+           : result == WEIR_KEPT_BUSY  ? WEIR_KAFKA_STORAGE_ERROR
+                                       : weir_kafka_error_of_kept(result);
+}
+
 static void on_fetched(struct weir_part *part, struct weir_kept_fetch *asked)
 {
     (void)part;
     struct item *item = asked->context;
     struct fetch *fetch = item->of;
     item->back = true;
-    item->error = weir_kafka_error_of_kept(asked->result);
+    item->error = error_of(asked->result);
     if (fetch->waiting)
         call_back(fetch); /* this one has something, or the time is up */
     one_less(fetch);
@@ -171,7 +179,7 @@ static void ask_all(struct fetch *fetch, bool waiting)
             weir_kept_fetch_release(part, &item->fetch);
         item->asked = true;
         item->back = false;
-        item->fetch.wait_ns = waiting ? left_ns(fetch) : 0;
+        item->fetch.wait_ns = waiting && !fetch->hurried ? left_ns(fetch) : 0; /* one here may have had it already */
         item->fetch.bytes_min = had + 1; /* anything new */
         fetch->left++;
         weir_kept_fetch(part, &item->fetch);
@@ -221,7 +229,7 @@ static void begin_item(struct fetch *fetch, struct item *item, const struct weir
     enum weir_kept_result state = weir_kept_state(fetch->request->local->part);
     item->of = fetch;
     if (state != WEIR_KEPT_DONE)
-        item->error = weir_kafka_error_of_kept(state);
+        item->error = error_of(state);
     else if (!topic || partition->partition < 0 || (uint32_t)partition->partition >= topic->partition_count)
         item->error = WEIR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     else if (partition->current_leader_epoch > 0)

@@ -46,13 +46,26 @@ static bool topic_has(struct weir_part *part, struct weir_kafka_string name, int
 }
 
 static int16_t commit_error(struct weir_kafka_request *request, struct weir_kafka_string topic,
-                            const struct weir_kafka_offset_commit_request_partition *partition, enum weir_group_result result)
+                            const struct weir_kafka_offset_commit_request_partition *partition)
 {
-    if (result != WEIR_GROUP_OK)
-        return weir_kafka_error_of_group(result);
     if (!topic_has(request->local->part, topic, partition->partition_index))
         return WEIR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     return partition->committed_metadata.byte_count > METADATA_BYTES_MAX ? WEIR_KAFKA_OFFSET_METADATA_TOO_LARGE : WEIR_KAFKA_NONE;
+}
+
+/* A partition's verdict travels in its entry: the catalog may change meanwhile, the answer may not. */
+static enum weir_group_result verdict_of(int16_t error)
+{
+    return error == WEIR_KAFKA_NONE                           ? WEIR_GROUP_OK
+           : error == WEIR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION ? WEIR_GROUP_NOT_FOUND
+                                                             : WEIR_GROUP_FULL;
+}
+
+static int16_t error_of(enum weir_group_result verdict)
+{
+    return verdict == WEIR_GROUP_OK          ? WEIR_KAFKA_NONE
+           : verdict == WEIR_GROUP_NOT_FOUND ? WEIR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                             : WEIR_KAFKA_OFFSET_METADATA_TOO_LARGE;
 }
 
 static void on_committed(struct weir_part *part, struct weir_group_request *asked)
@@ -61,6 +74,7 @@ static void on_committed(struct weir_part *part, struct weir_group_request *aske
     struct weir_kafka_request *request = asked->context;
     const struct weir_kafka_offset_commit_request *message = request->message;
     const struct weir_kafka_offset_commit_request_topic *topics = message->topics.items;
+    const struct weir_commit_entry *entry = asked->entries;
     struct weir_kafka_offset_commit_response response;
     weir_kafka_defaults(&weir_kafka_offset_commit_response_message, &response);
     struct weir_kafka_offset_commit_response_topic *answered = weir_kafka_items(
@@ -73,7 +87,8 @@ static void on_committed(struct weir_part *part, struct weir_group_request *aske
         answered[i].name = topics[i].name;
         for (uint32_t j = 0; j < topics[i].partitions.count && results; j++) {
             results[j].partition_index = partitions[j].partition_index;
-            results[j].error_code = commit_error(request, topics[i].name, &partitions[j], asked->result);
+            results[j].error_code = asked->result != WEIR_GROUP_OK ? weir_kafka_error_of_group(asked->result) : error_of(entry->result);
+            entry++;
         }
     }
     weir_kafka_respond(request, &response);
@@ -96,15 +111,14 @@ void weir_kafka_offset_commit(struct weir_kafka_request *request)
     for (uint32_t i = 0; i < message->topics.count; i++) {
         const struct weir_kafka_offset_commit_request_partition *partitions = topics[i].partitions.items;
         for (uint32_t j = 0; j < topics[i].partitions.count; j++) {
-            if (commit_error(request, topics[i].name, &partitions[j], WEIR_GROUP_OK) != WEIR_KAFKA_NONE)
-                continue;
+            int16_t error = commit_error(request, topics[i].name, &partitions[j]);
             asked->entries[asked->entry_count++] = (struct weir_commit_entry){
                 .topic = weir_kafka_in(topics[i].name),
                 .partition = (uint32_t)partitions[j].partition_index,
                 .offset = partitions[j].committed_offset,
                 .leader_epoch = partitions[j].committed_leader_epoch,
                 .metadata = weir_kafka_in(partitions[j].committed_metadata),
-                .result = WEIR_GROUP_OK,
+                .result = verdict_of(error), /* what is not OK is not written, and answered so */
             };
         }
     }
