@@ -32,7 +32,8 @@ static void answer(struct weir_kept_fetch *fetch, enum weir_kept_result result)
     weir_ask_answer(part, &fetch->ask);
 }
 
-static void list_aborted(struct weir_kept_fetch *fetch)
+/* false: no memory; without the list a reader would take for committed what was aborted. */
+static bool list_aborted(struct weir_kept_fetch *fetch)
 {
     struct weir_producers *producers = fetch->place->producers;
     uint32_t count = weir_producers_aborted(producers, fetch->offset, fetch->read.next_offset, NULL, 0);
@@ -45,6 +46,7 @@ static void list_aborted(struct weir_kept_fetch *fetch)
         fetch->aborted_count = count;
     }
     free(ranges);
+    return fetch->aborted_count == count;
 }
 
 static void on_appended(struct weir_tail_waiter *tail, int result)
@@ -84,8 +86,10 @@ static void on_bytes(struct weir_kept_fetch *fetch, int result)
         wait(fetch);
         return;
     }
-    if (result == 1 && fetch->committed)
-        list_aborted(fetch);
+    if (result == 1 && fetch->committed && !list_aborted(fetch)) {
+        weir_read_release(fetch->place->partition, &fetch->read);
+        result = -ENOMEM;
+    }
     answer(fetch, result == 1         ? WEIR_KEPT_DONE
                   : result == -ERANGE ? WEIR_KEPT_OUT_OF_RANGE
                   : result == -ENOENT ? WEIR_KEPT_UNKNOWN

@@ -515,6 +515,33 @@ def a_blocked_xread_gets_what_comes(run):
     assert 0.25 < time.monotonic() - begin < 5
 
 
+@case
+def a_stream_shows_what_was_committed(run):
+    client, redis = run.client(), run.redis()
+    client.topic("txstream")
+    one = Transaction(client, "stream")
+    same((one.add("txstream", 0), one.put("txstream", 0, b"a"), one.end(True)), ([0], 0, 0))  # 1-0, and its marker
+    same((one.add("txstream", 0), one.put("txstream", 0, b"b"), one.end(False)), ([0], 0, 0))  # 3-0, aborted
+    same((one.add("txstream", 0), one.put("txstream", 0, b"c")), ([0], 0))  # 5-0, open
+    first, third = [b"1-0", [b"value", b"a"]], [b"5-0", [b"value", b"c"]]
+    same(redis.call("XRANGE", "txstream", "-", "+"), [first])
+    same(redis.call("XREVRANGE", "txstream", "+", "-", "COUNT", 1), [first])
+    same(redis.call("XREAD", "STREAMS", "txstream", "0"), [[b"txstream", [first]]])
+    same(one.end(True), 0)
+    same(redis.call("XRANGE", "txstream", "-", "+"), [first, third])
+    same(redis.call("XREVRANGE", "txstream", "+", "-", "COUNT", 1), [third])
+
+
+@case
+def an_id_above_the_end_waits_its_time(run):
+    redis, other = run.redis(), run.redis()
+    other.call("XADD", "low", "*", "value", "x")
+    begin = time.monotonic()
+    same(redis.call("XREAD", "BLOCK", 300, "STREAMS", "low", "absent", "1526919030474-0", "0"), None)
+    assert 0.25 < time.monotonic() - begin < 5
+    same(redis.call("XRANGE", "low", "-", "-"), [])
+
+
 # ---- Ends ---------------------------------------------------------------------------------------------------
 
 @case

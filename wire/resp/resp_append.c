@@ -246,9 +246,15 @@ static enum weir_resp_outcome add(struct weir_resp_session *session, const struc
     for (uint32_t i = at + 1; i + 1 < command->arg_count && record.headers; i += 2)
         add_field(&record, command->args[i], command->args[i + 1]);
     size_t room = WEIR_BATCH_HEAD_BYTES + record.bytes + RECORD_OVERHEAD;
-    struct appending *appending = record.headers ? new_appending(session, room) : NULL;
-    int result = appending ? build_batch(appending, room, now_ms(session), &record) : -1;
+    if (!record.headers) {
+        weir_resp_fail_kept(session, WEIR_KEPT_BUSY);
+        return WEIR_RESP_DONE;
+    }
+    struct appending *appending = new_appending(session, room); /* it says why not */
+    int result = appending ? build_batch(appending, room, now_ms(session), &record) : 0;
     free(record.headers);
+    if (!appending)
+        return WEIR_RESP_DONE;
     if (result < 0) {
         free(appending);
         weir_resp_fail_kept(session, WEIR_KEPT_TOO_LARGE);

@@ -12,8 +12,6 @@
 #include "log/codec.h"
 #include "wire/resp/resp_kept.h"
 
-enum { ENTRIES_BYTES_MAX = 256 << 20 };
-
 size_t weir_resp_id_write(char text[WEIR_RESP_ID_BYTES], uint64_t offset)
 {
     return (size_t)snprintf(text, WEIR_RESP_ID_BYTES, "%llu-0", (unsigned long long)(offset + 1));
@@ -50,6 +48,7 @@ bool weir_resp_id_parse(struct weir_resp_slice text, bool upper, uint64_t *offse
     const char *dash = count > 0 ? memchr(bytes, '-', count) : NULL;
     *none_out = false;
     if (count == 1 && (*bytes == '-' || *bytes == '+') && !exclusive) {
+        *none_out = upper && *bytes == '-'; /* nothing is at or before the smallest id */
         *offset_out = *bytes == '-' ? 0 : UINT64_MAX;
         return true;
     }
@@ -98,8 +97,10 @@ static void add_record(struct weir_text *text, const struct weir_batch_record *r
     }
 }
 
-static bool note_start(struct weir_resp_entries *entries)
+static bool note_start(struct weir_resp_entries *entries, size_t bytes_max)
 {
+    if (entries->text.byte_count > bytes_max)
+        return false;
     if (entries->count == entries->room) {
         uint32_t room = entries->room ? entries->room * 2 : 64;
         size_t *grown = realloc(entries->starts, room * sizeof *grown);
@@ -112,15 +113,56 @@ static bool note_start(struct weir_resp_entries *entries)
     return true;
 }
 
-static void add_batch(struct weir_resp_entries *entries, const uint8_t *bytes, const struct weir_batch *batch, uint64_t from,
-                      uint64_t to, uint32_t count_max)
+struct adding {
+    const struct weir_kept_fetch *fetch;
+    uint64_t from, to;
+    uint32_t count_max;
+    size_t bytes_max;
+    uint64_t ended; /* bit i: the i-th aborted transaction's end has been passed */
+};
+
+/*
+ * As Kafka's consumers do it: a producer is within an aborted transaction from its first offset to its abort marker. Of more than 64 that
+ * overlap one read, the later ones' ends are not noticed: then what follows of those producers is left out up to the end of the read.
+ */
+static bool is_aborted(const struct adding *adding, const struct weir_batch *batch)
 {
+    if (!(batch->attributes & WEIR_BATCH_TRANSACTIONAL))
+        return false;
+    for (uint32_t i = 0; i < adding->fetch->aborted_count; i++) {
+        const struct weir_kept_aborted *aborted = &adding->fetch->aborted[i];
+        bool ended = i < 64 && adding->ended >> i & 1;
+        if (!ended && aborted->producer_id == batch->producer_id && aborted->first_offset <= batch->base_offset)
+            return true;
+    }
+    return false;
+}
+
+static void pass_marker(struct adding *adding, const struct weir_batch *batch)
+{
+    for (uint32_t i = 0; i < adding->fetch->aborted_count && i < 64; i++) {
+        const struct weir_kept_aborted *aborted = &adding->fetch->aborted[i];
+        if (aborted->producer_id != batch->producer_id || aborted->first_offset > batch->base_offset || adding->ended >> i & 1)
+            continue;
+        adding->ended |= (uint64_t)1 << i;
+        return; /* the earliest one of this producer */
+    }
+}
+
+static void add_batch(struct weir_resp_entries *entries, const uint8_t *bytes, const struct weir_batch *batch, struct adding *adding)
+{
+    const uint64_t from = adding->from, to = adding->to;
+    const uint32_t count_max = adding->count_max;
     struct weir_batch_walk walk;
     struct weir_batch_record record;
     uint8_t *block = NULL;
     size_t block_bytes = 0;
     bool packed = batch->attributes & WEIR_BATCH_CODEC_MASK;
-    if (batch->attributes & WEIR_BATCH_CONTROL)
+    if (batch->attributes & WEIR_BATCH_CONTROL) {
+        pass_marker(adding, batch);
+        return;
+    }
+    if (is_aborted(adding, batch))
         return;
     if (packed && weir_codec_open(bytes, batch, WEIR_CODEC_BYTES_MAX, &block, &block_bytes) < 0)
         return;
@@ -128,7 +170,7 @@ static void add_batch(struct weir_resp_entries *entries, const uint8_t *bytes, c
         while (entries->count < count_max && !entries->failed && weir_batch_next(&walk, &record) == 1) {
             if (record.offset < from || record.offset > to)
                 continue;
-            if (!note_start(entries) || entries->text.byte_count > ENTRIES_BYTES_MAX)
+            if (!note_start(entries, adding->bytes_max))
                 entries->failed = true;
             else
                 add_record(&entries->text, &record);
@@ -137,9 +179,11 @@ static void add_batch(struct weir_resp_entries *entries, const uint8_t *bytes, c
     free(block);
 }
 
-void weir_resp_entries_add(struct weir_resp_entries *entries, const struct weir_read *read, uint64_t from, uint64_t to,
-                           uint32_t count_max)
+void weir_resp_entries_add(struct weir_resp_entries *entries, const struct weir_kept_fetch *fetch, uint64_t from, uint64_t to,
+                           uint32_t count_max, size_t bytes_max)
 {
+    struct adding adding = {.fetch = fetch, .from = from, .to = to, .count_max = count_max, .bytes_max = bytes_max};
+    const struct weir_read *read = &fetch->read;
     for (uint32_t i = 0; i < read->slice_count; i++) {
         const uint8_t *at = read->slices[i].bytes;
         size_t left = read->slices[i].byte_count;
@@ -147,7 +191,7 @@ void weir_resp_entries_add(struct weir_resp_entries *entries, const struct weir_
         while (left > 0 && entries->count < count_max && weir_batch_read(at, left, &batch) == WEIR_BATCH_FINE &&
                batch.byte_count <= left) {
             entries->next_offset = batch.base_offset;
-            add_batch(entries, at, &batch, from, to, count_max);
+            add_batch(entries, at, &batch, &adding);
             if (entries->count < count_max)
                 entries->next_offset = batch.base_offset + batch.last_delta + 1;
             at += batch.byte_count;

@@ -25,9 +25,12 @@ struct weir_resp_entries { /* of one stream, gathered before they are answered *
     uint64_t next_offset;    /* behind the last one looked at */
     bool failed;
 };
-/* Add the entries of what was read with offsets in [from, to], up to count_max altogether. */
-void weir_resp_entries_add(struct weir_resp_entries *entries, const struct weir_read *read, uint64_t from, uint64_t to,
-                           uint32_t count_max);
+/*
+ * Add the entries of what was fetched (committed) with offsets in [from, to], up to count_max altogether; records of transactions that were
+ * aborted are none. More than bytes_max: failed.
+ */
+void weir_resp_entries_add(struct weir_resp_entries *entries, const struct weir_kept_fetch *fetch, uint64_t from, uint64_t to,
+                           uint32_t count_max, size_t bytes_max);
 void weir_resp_entries_write(struct weir_resp_session *session, const struct weir_resp_entries *entries, bool backwards, uint32_t count_max);
 void weir_resp_entries_free(struct weir_resp_entries *entries);
 

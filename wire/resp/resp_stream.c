@@ -11,7 +11,7 @@
 
 #include "wire/resp/resp_kept.h"
 
-enum { READ_BYTES = 1 << 20 };
+enum { READ_BYTES = 1 << 20, ENTRIES_BYTES_MAX = 256 << 20 };
 
 enum verb { LEN, RANGE, REVRANGE, INFO };
 
@@ -133,7 +133,7 @@ static void on_fetched(struct weir_part *part, struct weir_kept_fetch *fetch)
     enum weir_kept_result result = fetch->result;
     size_t got = fetch->read.byte_count;
     if (result == WEIR_KEPT_DONE && got > 0) {
-        weir_resp_entries_add(entries, &fetch->read, ranging->at, ranging->to, ranging->verb == INFO ? 1 : wanted(ranging));
+        weir_resp_entries_add(entries, fetch, ranging->at, ranging->to, ranging->verb == INFO ? 1 : wanted(ranging), ENTRIES_BYTES_MAX);
         ranging->at = entries->next_offset;
     }
     weir_kept_fetch_release(part, fetch);
@@ -161,9 +161,9 @@ static void fetch_at(struct ranging *ranging)
 static void read_info(struct ranging *ranging)
 {
     const struct weir_partition_view *view = &ranging->seek.view;
-    if (ranging->entries.count == 1 && ranging->count_max == 1 && view->high_watermark > view->start_offset) {
+    if (ranging->entries.count == 1 && ranging->count_max == 1 && ranging->seek.offset > view->start_offset) {
         ranging->count_max = 2; /* now the last one */
-        ranging->at = ranging->to = view->high_watermark - 1;
+        ranging->at = ranging->to = ranging->seek.offset - 1;
         fetch_at(ranging);
         return;
     }
@@ -205,7 +205,7 @@ static void on_found(struct weir_part *part, struct weir_kept_seek *seek)
         finish(ranging, seek->result);
         return;
     }
-    uint64_t start = seek->view.start_offset, end = seek->view.high_watermark;
+    uint64_t start = seek->view.start_offset, end = seek->offset;
     if (ranging->from < start)
         ranging->from = start;
     if (end == 0 || ranging->from >= end || ranging->from > ranging->to) {
@@ -238,7 +238,7 @@ static enum weir_resp_outcome begin(struct weir_resp_session *session, struct ra
     ranging->part = session->local->part;
     ranging->within = true;
     ranging->seek.topic = ranging->topic;
-    ranging->seek.place_of = WEIR_PLACE_END;
+    ranging->seek.place_of = WEIR_PLACE_STABLE; /* what is committed */
     ranging->seek.done = on_found;
     ranging->seek.context = ranging;
     weir_kept_seek(ranging->part, &ranging->seek);

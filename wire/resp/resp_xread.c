@@ -13,7 +13,8 @@
 
 #include "wire/resp/resp_kept.h"
 
-enum { READ_BYTES = 1 << 20, STREAMS_MAX = 1024, LOOK_AGAIN_MS = 100, ID_LAST = 2, ID_NEW = 1 };
+enum { READ_BYTES = 1 << 20, ENTRIES_BYTES_MAX = 256 << 20, STREAMS_MAX = 128, LOOK_AGAIN_MS = 100, ID_LAST = 2, ID_NEW = 1 };
+static const int64_t BLOCK_MS_MAX = (int64_t)1 << 40;
 static const uint64_t ms_ns = 1000000;
 static const uint64_t for_ever_ns = (uint64_t)3600 * 1000 * 1000000;
 
@@ -28,6 +29,7 @@ struct reading { /* one stream */
     uint8_t special; /* $ or +, until the end is known */
     bool there;
     bool touched; /* was read from since its beginning is known */
+    bool beyond;  /* its id lies above the stream's end */
     bool away;
 };
 
@@ -57,10 +59,22 @@ static uint32_t streams_with_entries(const struct xread *xread)
     return count;
 }
 
+static bool any_failed(const struct xread *xread)
+{
+    for (uint32_t i = 0; i < xread->count; i++)
+        if (xread->readings[i].entries.failed)
+            return true;
+    return false;
+}
+
 static void answer(struct weir_resp_session *session, const struct xread *xread)
 {
     uint32_t count = streams_with_entries(xread);
     struct weir_resp_writer *out = weir_resp_room(session, 64);
+    if (any_failed(xread)) {
+        weir_resp_fail(session, "OOM there is too much for one answer: use COUNT, or fewer streams");
+        return;
+    }
     if (xread->result != WEIR_KEPT_DONE) {
         weir_resp_fail_kept(session, xread->result);
         return;
@@ -132,12 +146,15 @@ static void on_fetched(struct weir_part *part, struct weir_kept_fetch *fetch)
     struct xread *xread = reading->of;
     reading->away = false;
     if (fetch->result == WEIR_KEPT_DONE && fetch->read.byte_count > 0) {
-        weir_resp_entries_add(&reading->entries, &fetch->read, reading->offset, UINT64_MAX, xread->count_max);
+        weir_resp_entries_add(&reading->entries, fetch, reading->offset, UINT64_MAX, xread->count_max, ENTRIES_BYTES_MAX / xread->count);
         if (reading->entries.count == 0 && reading->entries.next_offset > reading->offset)
             reading->offset = reading->entries.next_offset; /* nothing to show in what was there: ends of transactions */
     } else if (fetch->result == WEIR_KEPT_OUT_OF_RANGE && reading->offset < fetch->view.start_offset) {
         reading->offset = fetch->view.start_offset; /* what it asks for is gone: from what is left on */
-    } else if (fetch->result != WEIR_KEPT_DONE && fetch->result != WEIR_KEPT_OUT_OF_RANGE && fetch->result != WEIR_KEPT_UNKNOWN) {
+        reading->touched = false;
+    } else if (fetch->result == WEIR_KEPT_OUT_OF_RANGE || fetch->result == WEIR_KEPT_UNKNOWN) {
+        reading->beyond = true; /* an id above the end: nobody wakes us there, the timer looks again */
+    } else if (fetch->result != WEIR_KEPT_DONE) {
         xread->result = fetch->result;
     }
     weir_kept_fetch_release(part, fetch);
@@ -158,7 +175,7 @@ static void fetch_one(struct xread *xread, struct reading *reading)
     memset(&reading->fetch, 0, sizeof reading->fetch);
     reading->fetch.topic = topic;
     reading->fetch.offset = reading->offset;
-    reading->fetch.bytes_max = READ_BYTES;
+    reading->fetch.bytes_max = READ_BYTES / xread->count;
     reading->fetch.bytes_min = 1;
     reading->fetch.committed = true;
     reading->fetch.wait_ns = xread->waiting ? left_ns(xread) : 0;
@@ -174,17 +191,21 @@ static void on_end_found(struct weir_part *part, struct weir_kept_seek *seek)
     (void)part;
     struct reading *reading = seek->context;
     if (seek->result == WEIR_KEPT_DONE) {
-        reading->offset = seek->view.high_watermark;
+        reading->offset = seek->offset; /* of what is committed */
         if (reading->special == ID_LAST && reading->offset > seek->view.start_offset)
             reading->offset--;
         reading->special = 0;
+    } else if (seek->result == WEIR_KEPT_UNKNOWN) {
+        reading->touched = reading->beyond = true; /* it has just gone */
+    } else {
+        reading->of->result = seek->result;
     }
     one_less(reading->of);
 }
 
 static void find_end(struct reading *reading)
 {
-    reading->seek = (struct weir_kept_seek){.topic = reading->fetch.topic, .place_of = WEIR_PLACE_END, .done = on_end_found,
+    reading->seek = (struct weir_kept_seek){.topic = reading->fetch.topic, .place_of = WEIR_PLACE_STABLE, .done = on_end_found,
                                             .context = reading};
     reading->of->left++;
     weir_kept_seek(reading->of->part, &reading->seek);
@@ -208,8 +229,10 @@ static void ask_all(struct xread *xread, bool waiting)
     xread->left++;
     for (uint32_t i = 0; i < xread->count; i++) {
         struct reading *reading = &xread->readings[i];
-        if (!reading->there)
+        if (!reading->there || (waiting && reading->beyond))
             continue;
+        if (waiting && xread->hurried)
+            break; /* one here had something at once: the others are not to wait */
         if (reading->special)
             find_end(reading);
         else
@@ -230,15 +253,24 @@ static bool any_untouched(const struct xread *xread)
 static bool any_missing(const struct xread *xread)
 {
     for (uint32_t i = 0; i < xread->count; i++)
-        if (!xread->readings[i].there)
+        if (!xread->readings[i].there || xread->readings[i].beyond)
             return true;
     return false;
+}
+
+/* The timer has come: those that lie above their stream's end may not any more. */
+static void look_anew(struct xread *xread)
+{
+    for (uint32_t i = 0; i < xread->count; i++)
+        if (xread->readings[i].beyond)
+            xread->readings[i].beyond = xread->readings[i].touched = false;
 }
 
 static void on_time(struct weir_wheel_timer *timer, uint64_t now_ns)
 {
     struct xread *xread = WEIR_CONTAINER(timer, struct xread, timer);
     (void)now_ns;
+    look_anew(xread);
     if (xread->left > 0)
         call_back(xread); /* then look: topics are looked for again */
     else
@@ -268,7 +300,7 @@ static void look(struct xread *xread)
     }
     bool any_there = false;
     for (uint32_t i = 0; i < xread->count; i++)
-        any_there |= xread->readings[i].there;
+        any_there |= xread->readings[i].there && !xread->readings[i].beyond;
     xread->waiting = true;
     if (any_there)
         ask_all(xread, true);
@@ -310,6 +342,8 @@ static const char *read_options(const struct weir_resp_command *command, struct 
                 return "ERR timeout is not an integer or out of range";
             if (options->block_ms < 0)
                 return "ERR timeout is negative";
+            if (options->block_ms > BLOCK_MS_MAX)
+                return "ERR timeout is out of range";
         } else {
             return "ERR syntax error";
         }
