@@ -25,7 +25,8 @@ struct known_topic {
 
 struct opening { /* reactor 0's, while the data directory is opened */
     struct weir_broker *broker;
-    struct weir_part *part;
+    struct weir_part *part; /* not the job's to touch: a start that fails closes it meanwhile */
+    struct weir_disk *disk;
     struct known_topic *known; /* sorted; made at the first question */
     uint32_t known_count;
     bool sorted;
@@ -108,8 +109,7 @@ static void open_data(void *context)
         .topic = is_known,
         .topic_context = opening,
     };
-    struct weir_disk *disk = weir_io_disk(opening->part->reactor->io);
-    opening->result = weir_data_open(disk, broker->keep.folder, &options, &broker->data, opening->why, sizeof opening->why);
+    opening->result = weir_data_open(opening->disk, broker->keep.folder, &options, &broker->data, opening->why, sizeof opening->why);
     if (opening->result == 0)
         opening->result = weir_data_share(broker->data);
 }
@@ -290,9 +290,10 @@ static void on_open_answered(struct weir_part *part, struct weir_ask *ask)
 
 static void on_data(struct weir_reactor *reactor, void *context)
 {
-    (void)reactor;
     struct opening *opening = context;
-    if (opening->result < 0)
+    if (!weir_part(reactor)) /* the start failed elsewhere: the broker closes what was opened */
+        end_opening(opening);
+    else if (opening->result < 0)
         fail(opening);
     else
         ask_all(opening, on_open_asked, on_open_answered);
@@ -304,7 +305,7 @@ static int begin_opening(struct weir_part *part)
     struct round *rounds = calloc(part->reactor->count, sizeof *rounds);
     int result = opening && rounds ? 0 : -ENOMEM;
     if (result == 0) {
-        *opening = (struct opening){.broker = part->broker, .part = part, .rounds = rounds};
+        *opening = (struct opening){.broker = part->broker, .part = part, .disk = weir_io_disk(part->reactor->io), .rounds = rounds};
         result = weir_work(part->reactor, open_data, on_data, opening);
     }
     if (result < 0) {
