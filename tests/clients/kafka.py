@@ -357,6 +357,9 @@ class Client:
         found = []
         while True:
             got = self.fetch(topic, partition, offset)
+            if got["ErrorCode"] in LATER:
+                time.sleep(0.02)
+                continue
             assert got["ErrorCode"] == 0, "Fetch at %d: %d" % (offset, got["ErrorCode"])
             part = [record for record in records(got["Records"]) if record[0] >= offset]
             if not part:
