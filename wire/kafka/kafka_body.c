@@ -80,8 +80,9 @@ struct weir_kafka_string weir_kafka_cluster_id(struct weir_kafka_request *reques
 const struct weir_kept_topic *weir_kafka_topic(struct weir_kafka_request *request,
                                                struct weir_kafka_string name, int16_t *error_out)
 {
-    const struct weir_kept_topic *topic = weir_catalog_find(request->local->part, name.bytes,
-                                                            name.byte_count);
+    /* Not before this reactor serves it: what is named is what can be used. */
+    const struct weir_kept_topic *topic =
+        weir_kafka_ready(request) ? weir_catalog_find(request->local->part, name.bytes, name.byte_count) : NULL;
     *error_out = WEIR_KAFKA_NONE;
     if (topic)
         return topic;
@@ -100,7 +101,8 @@ const struct weir_kept_topic *weir_kafka_topic_of_id(struct weir_kafka_request *
 {
     struct weir_log_id wanted;
     memcpy(wanted.bytes, id->bytes, sizeof wanted.bytes);
-    const struct weir_kept_topic *topic = weir_catalog_find_id(request->local->part, &wanted);
+    const struct weir_kept_topic *topic =
+        weir_kafka_ready(request) ? weir_catalog_find_id(request->local->part, &wanted) : NULL;
     *error_out = topic                       ? WEIR_KAFKA_NONE
                  : weir_kafka_ready(request) ? WEIR_KAFKA_UNKNOWN_TOPIC_ID
                                              : WEIR_KAFKA_LEADER_NOT_AVAILABLE;
